@@ -1,0 +1,1 @@
+//! Benchmarks of the director's parts and of the whole pipeline.

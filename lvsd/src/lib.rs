@@ -1,0 +1,3 @@
+//! The Linux Virtual Server in user space: the daemon, its control socket and its command lines.
+
+pub mod message;

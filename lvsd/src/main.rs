@@ -1,0 +1,3 @@
+//! The lvsd daemon and its commands: a thin front of the library.
+
+fn main() {}
