@@ -279,6 +279,11 @@ pub enum Response {
         /// Why, as the kernel would put it.
         error: Refusal,
     },
+    /// The request could not be read; nothing was done.
+    Malformed {
+        /// What was wrong with it.
+        message: String,
+    },
     /// The services asked for.
     Services {
         /// In the kernel's own order.
