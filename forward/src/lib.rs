@@ -1,8 +1,16 @@
 //! Packets in, packets out: parsing and rewriting as pure functions, and the devices packets come from.
 
+pub mod checksum;
+pub mod headers;
 pub mod io;
 mod packet;
+pub mod rewrite;
 mod verdict;
+pub mod wire;
 
+pub use headers::{Fragment, Headers, ParseError, Quoted, Transport};
 pub use packet::{NoRoom, Packet};
+pub use rewrite::{Checksums, Encapsulation, End, Fit, Nat, Path, Refused, Rewrite, Tunnel};
 pub use verdict::{DropReason, Drops, PortId, Verdict};
+
+pub use wire::ethernet::Mac;

@@ -69,6 +69,8 @@ drop_reasons! {
     SourceRoute = "source-route",
     /// A chain of IPv6 extension headers longer than the director follows.
     ExtensionChain = "extension-chain",
+    /// IPv4 options or IPv6 extension headers, which the configuration does not let pass.
+    IpOptions = "ip-options",
     /// A source address no packet may have: multicast, broadcast, loopback, 0/8.
     MartianSource = "martian-source",
     /// A fragment that is too small to hold the ports, or overlaps another.
@@ -99,6 +101,8 @@ drop_reasons! {
     NeighbourUnresolved = "neighbour-unresolved",
     /// The way out is an interface the director does not have.
     NoPort = "no-port",
+    /// The real server's address is of the other family, which only a tunnel bridges.
+    FamilyMismatch = "family-mismatch",
     /// The packet came back to the director that sent it.
     Loop = "loop",
     /// The frame's buffer had no room for an outer header.

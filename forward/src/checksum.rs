@@ -1,0 +1,132 @@
+//! The Internet checksum (RFC 1071): whole sums, and the update after a few words changed (RFC 1624).
+
+use std::net::IpAddr;
+
+use lvs_conntrack::Proto;
+
+/// A one's-complement sum under way. Its words are taken as they lie in memory and turned round once at the end
+/// (RFC 1071, 2 (B)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Sum(u64);
+
+impl Sum {
+    /// Nothing added yet.
+    pub const ZERO: Self = Self(0);
+
+    /// Adds bytes. An odd last byte counts as a word's first half, so only the last piece may be odd.
+    #[must_use]
+    #[inline]
+    pub fn bytes(self, bytes: &[u8]) -> Self {
+        let mut lanes = [0_u64; 8];
+        let (blocks, rest) = bytes.as_chunks::<32>();
+        for block in blocks {
+            let (words, _) = block.as_chunks::<4>();
+            for (lane, &word) in lanes.iter_mut().zip(words) {
+                *lane += u64::from(u32::from_ne_bytes(word));
+            }
+        }
+        let mut sum = self;
+        for lane in lanes {
+            sum = sum.add(lane);
+        }
+        let (words, rest) = rest.as_chunks::<4>();
+        for &word in words {
+            sum = sum.add(u64::from(u32::from_ne_bytes(word)));
+        }
+        let (words, rest) = rest.as_chunks::<2>();
+        for &word in words {
+            sum = sum.add(u64::from(u16::from_ne_bytes(word)));
+        }
+        if let [last] = rest {
+            sum = sum.add(u64::from(u16::from_ne_bytes([*last, 0])));
+        }
+        sum
+    }
+
+    /// Adds one word.
+    #[must_use]
+    #[inline]
+    pub fn word(self, word: u16) -> Self {
+        self.add(u64::from(word.to_be()))
+    }
+
+    /// Takes a word's place out of a sum it is part of.
+    #[must_use]
+    #[inline]
+    pub fn without(self, word: u16) -> Self {
+        self.word(!word)
+    }
+
+    /// Adds an address.
+    #[must_use]
+    #[inline]
+    pub fn address(self, address: IpAddr) -> Self {
+        match address {
+            IpAddr::V4(v4) => self.add(u64::from(u32::from_ne_bytes(v4.octets()))),
+            IpAddr::V6(v6) => {
+                let octets = v6.octets();
+                let (words, _) = octets.as_chunks::<4>();
+                words.iter().fold(self, |sum, &word| sum.add(u64::from(u32::from_ne_bytes(word))))
+            }
+        }
+    }
+
+    /// Takes an address out of a sum it is part of.
+    #[must_use]
+    #[inline]
+    pub fn without_address(self, address: IpAddr) -> Self {
+        match address {
+            IpAddr::V4(v4) => self.add(u64::from(!u32::from_ne_bytes(v4.octets()))),
+            IpAddr::V6(v6) => self.address(IpAddr::V6((!v6.to_bits()).into())),
+        }
+    }
+
+    #[inline]
+    fn add(self, value: u64) -> Self {
+        let (sum, carry) = self.0.overflowing_add(value);
+        Self(sum + u64::from(carry))
+    }
+
+    /// The sum in one word, not inverted: what a sender leaves in the checksum field for its device to complete.
+    #[inline]
+    #[allow(clippy::cast_possible_truncation, reason = "the fold leaves 16 bits")]
+    pub fn fold(self) -> u16 {
+        let sum = (self.0 >> 32) + (self.0 & 0xffff_ffff);
+        let sum = (sum >> 16) + (sum & 0xffff);
+        let sum = (sum >> 16) + (sum & 0xffff);
+        let sum = (sum >> 16) + (sum & 0xffff);
+        u16::from_be(sum as u16)
+    }
+
+    /// The checksum of what was added.
+    #[inline]
+    pub fn checksum(self) -> u16 {
+        !self.fold()
+    }
+
+    /// `checksum` once the words taken out here have been replaced by those added (RFC 1624, equation 3).
+    #[inline]
+    pub fn update(self, checksum: u16) -> u16 {
+        self.word(!checksum).checksum()
+    }
+}
+
+/// The sum of the pseudo-header of TCP, UDP and ICMPv6 (RFC 9293 3.1, RFC 8200 8.1), for `len` octets from the
+/// transport header on.
+#[inline]
+pub fn pseudo_header(src: IpAddr, dst: IpAddr, proto: Proto, len: usize) -> Sum {
+    let len = u32::try_from(len).unwrap_or(u32::MAX);
+    Sum::ZERO.address(src).address(dst).add(u64::from(len.to_be())).word(u16::from(proto.0))
+}
+
+/// The checksum once one word under it has changed.
+#[inline]
+pub fn replace_word(checksum: u16, old: u16, new: u16) -> u16 {
+    Sum::ZERO.without(old).word(new).update(checksum)
+}
+
+/// True where the words, with their checksum among them, add up (RFC 1071, 1).
+#[inline]
+pub fn is_right(sum: Sum) -> bool {
+    sum.fold() == 0xffff
+}

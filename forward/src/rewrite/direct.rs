@@ -1,0 +1,27 @@
+//! Direct routing: the packet stays as it is, addressed to the real server on its link.
+
+use super::{Path, complete_partial, ttl};
+use crate::headers::Headers;
+use crate::packet::Packet;
+use crate::verdict::DropReason;
+use crate::wire::ethernet;
+
+/// Takes one from the TTL, completes a checksum that the sender's kernel left to its device, and cuts what the
+/// frame has behind the packet and behind Ethernet's minimum.
+pub(super) fn forward(packet: &mut Packet<'_>, headers: &Headers) -> Result<(), DropReason> {
+    ttl::check(packet.bytes(), headers)?;
+    complete_partial(packet.bytes_mut(), headers);
+    ttl::decrement(packet.bytes_mut(), headers);
+    trim(packet, headers);
+    Ok(())
+}
+
+/// Cuts what lies behind the packet, save the padding to Ethernet's minimum.
+pub(super) fn trim(packet: &mut Packet<'_>, headers: &Headers) {
+    packet.truncate(headers.end.max(ethernet::MINIMUM));
+}
+
+/// Addresses the frame to the next hop. VLAN tags stay.
+pub(super) fn address(packet: &mut Packet<'_>, path: &Path) {
+    ethernet::set_addresses(packet.bytes_mut(), path.src_mac, path.dst_mac);
+}
