@@ -2,8 +2,24 @@
 
 #![forbid(unsafe_code)]
 
+mod conn;
+mod hash;
 mod key;
+mod sctp;
+mod state;
+mod table;
+mod tcp;
+mod template;
 mod tick;
+mod timeouts;
+mod wheel;
 
+pub use conn::{Conn, NewConn};
 pub use key::{Direction, FlowKey, Proto};
+pub use sctp::{SctpEvent, SctpState};
+pub use state::{Activity, State, Transition};
+pub use table::{Expired, InsertError, Table};
+pub use tcp::{Side, TcpEvent, TcpFlags, TcpState, TcpTable};
+pub use template::{Lease, Template, TemplateKey, TemplateService};
 pub use tick::Tick;
+pub use timeouts::Timeouts;

@@ -1,0 +1,257 @@
+//! One connection: where it came from, which server it was given, its state and its timer.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use crate::key::{Direction, FlowKey};
+use crate::sctp::SctpEvent;
+use crate::state::{Activity, State, Transition};
+use crate::tcp::{Side, TcpFlags, TcpTable};
+use crate::template::Lease;
+use crate::tick::Tick;
+use crate::timeouts::{self, Timeouts};
+
+/// What makes a connection.
+#[derive(Debug)]
+pub struct NewConn<B, T = B> {
+    /// The client's packets: from the client to the virtual service.
+    pub key: FlowKey,
+    /// The real server it is given.
+    pub server: SocketAddr,
+    /// Whether the server's answers come back through here (NAT) and are to be found under their own key.
+    pub reply: bool,
+    /// Whether the server's answers are never seen here (direct routing, tunnels): the kernel's `NOOUTPUT`.
+    pub no_output: bool,
+    /// What the connection is bound to; dropped with the connection.
+    pub binding: B,
+    /// The template this connection hangs on.
+    pub template: Option<Lease<T>>,
+}
+
+/// A connection.
+#[derive(Debug)]
+pub struct Conn<B, T = B> {
+    expires: Tick,
+    template: Option<Lease<T>>,
+    binding: B,
+    key: FlowKey,
+    server_port: u16,
+    server: IpAddr,
+    reply: bool,
+    no_output: bool,
+    active: bool,
+    state: State,
+    timeout: u32,
+    packets: u32,
+}
+
+impl<B, T> Conn<B, T> {
+    /// A connection that began at `now`: inactive, and gone in 3 s unless a packet gives it a state.
+    pub fn new(new: NewConn<B, T>, now: Tick) -> Self {
+        Self {
+            expires: now + Duration::from_secs(u64::from(timeouts::FIRST)),
+            template: new.template,
+            binding: new.binding,
+            key: new.key,
+            server_port: new.server.port(),
+            server: new.server.ip(),
+            reply: new.reply,
+            no_output: new.no_output,
+            active: false,
+            state: State::first(new.key.proto),
+            timeout: timeouts::FIRST,
+            packets: 0,
+        }
+    }
+
+    /// The client's packets: from the client to the virtual service.
+    pub const fn key(&self) -> &FlowKey {
+        &self.key
+    }
+
+    /// The server's packets, where the table is to know them: from the server to the client.
+    pub const fn reply_key(&self) -> Option<FlowKey> {
+        if !self.reply {
+            return None;
+        }
+        Some(FlowKey {
+            proto: self.key.proto,
+            src: self.server,
+            src_port: self.server_port,
+            dst: self.key.src,
+            dst_port: self.key.src_port,
+        })
+    }
+
+    /// The real server.
+    pub const fn server(&self) -> SocketAddr {
+        SocketAddr::new(self.server, self.server_port)
+    }
+
+    /// What the connection is bound to.
+    pub const fn binding(&self) -> &B {
+        &self.binding
+    }
+
+    /// What the connection is bound to, to be changed.
+    pub const fn binding_mut(&mut self) -> &mut B {
+        &mut self.binding
+    }
+
+    /// Ends the connection and gives the binding back.
+    pub fn into_binding(self) -> B {
+        self.binding
+    }
+
+    /// The template the connection hangs on.
+    pub const fn template(&self) -> Option<&Lease<T>> {
+        self.template.as_ref()
+    }
+
+    /// The state.
+    pub const fn state(&self) -> State {
+        self.state
+    }
+
+    /// Which count the connection belongs to now; inactive until a packet changes it.
+    pub const fn activity(&self) -> Activity {
+        if self.active { Activity::Active } else { Activity::Inactive }
+    }
+
+    /// True while no answer of the server's was ever seen and none is expected (the kernel's `NOOUTPUT`).
+    pub const fn is_no_output(&self) -> bool {
+        self.no_output
+    }
+
+    /// Packets of the client's counted with [`count_packet`](Self::count_packet).
+    pub const fn packets(&self) -> u32 {
+        self.packets
+    }
+
+    /// Counts a packet of the client's.
+    pub const fn count_packet(&mut self) {
+        self.packets = self.packets.saturating_add(1);
+    }
+
+    /// How long the connection may be silent.
+    pub const fn timeout(&self) -> Duration {
+        Duration::from_secs(self.timeout as u64)
+    }
+
+    /// When the connection is forgotten unless a packet comes before.
+    pub const fn expires(&self) -> Tick {
+        self.expires
+    }
+
+    /// The time left at `now`.
+    pub const fn remaining(&self, now: Tick) -> Duration {
+        self.expires.saturating_since(now)
+    }
+
+    /// True when the connection's time is over at `now`.
+    pub fn is_expired(&self, now: Tick) -> bool {
+        self.expires <= now
+    }
+
+    /// Arms the timer anew with the state's timeout: once for each packet, after the state was brought up to
+    /// date (the kernel's `ip_vs_conn_put`).
+    pub fn touch(&mut self, now: Tick) {
+        self.expires = now + self.timeout();
+    }
+
+    /// Ends the connection's time: no lookup finds it from `now` on, and the next sweep hands it out
+    /// (the kernel's `ip_vs_conn_expire_now`).
+    pub fn expire(&mut self, now: Tick) {
+        self.expires = self.expires.min(now);
+    }
+
+    /// Follows a TCP packet (the kernel's `set_tcp_state`).
+    ///
+    /// Call [`touch`](Self::touch) afterwards. A connection of another protocol stays as it is.
+    pub fn on_tcp(
+        &mut self,
+        flags: TcpFlags,
+        direction: Direction,
+        timeouts: &Timeouts,
+        table: TcpTable,
+    ) -> Transition {
+        let side = self.side(direction);
+        match self.state {
+            State::Tcp(state) => self.enter(State::Tcp(state.after(side, flags, table)), timeouts),
+            State::Udp | State::Sctp(_) | State::Other => self.enter(self.state, timeouts),
+        }
+    }
+
+    /// Follows an SCTP packet (the kernel's `set_sctp_state`).
+    ///
+    /// Call [`touch`](Self::touch) afterwards. A connection of another protocol stays as it is.
+    pub fn on_sctp(&mut self, event: SctpEvent, direction: Direction, timeouts: &Timeouts) -> Transition {
+        let side = self.side(direction);
+        match self.state {
+            State::Sctp(state) => self.enter(State::Sctp(state.after(side, event)), timeouts),
+            State::Tcp(_) | State::Udp | State::Other => self.enter(self.state, timeouts),
+        }
+    }
+
+    /// Follows a UDP packet (the kernel's `udp_state_transition`): an answer assures the template.
+    ///
+    /// Call [`touch`](Self::touch) afterwards.
+    pub fn on_udp(&mut self, direction: Direction, timeouts: &Timeouts) -> Transition {
+        if direction == Direction::ToClient {
+            self.assure();
+        }
+        self.enter(self.state, timeouts)
+    }
+
+    /// Which table a packet belongs to. An answer shows that the server's direction is seen after all.
+    fn side(&mut self, direction: Direction) -> Side {
+        match direction {
+            Direction::ToClient => {
+                self.no_output = false;
+                Side::Output
+            }
+            Direction::ToServer if self.no_output => Side::InputOnly,
+            Direction::ToServer => Side::Input,
+        }
+    }
+
+    fn enter(&mut self, to: State, timeouts: &Timeouts) -> Transition {
+        let from = self.state;
+        let activity = to.activity();
+        let changed = from != to && activity != self.activity();
+        if from != to && to.is_established() {
+            self.assure();
+        }
+        self.state = to;
+        self.timeout = timeouts.of(to);
+        if changed {
+            self.active = activity == Activity::Active;
+        }
+        Transition { from, to, activity: changed.then_some(activity) }
+    }
+
+    fn assure(&self) {
+        if let Some(template) = &self.template {
+            template.assure();
+        }
+    }
+
+    /// Which direction of this connection `key` names, if any.
+    pub(crate) fn direction_of(&self, key: &FlowKey) -> Option<Direction> {
+        if self.key == *key {
+            return Some(Direction::ToServer);
+        }
+        let answers = self.reply
+            && key.dst_port == self.key.src_port
+            && key.src_port == self.server_port
+            && key.dst == self.key.src
+            && key.src == self.server
+            && key.proto == self.key.proto;
+        answers.then_some(Direction::ToClient)
+    }
+
+    /// Lets go of the template.
+    pub(crate) const fn take_template(&mut self) -> Option<Lease<T>> {
+        self.template.take()
+    }
+}

@@ -1,0 +1,185 @@
+//! The templates' part of the table.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use dashmap::DashMap;
+use dashmap::mapref::entry::Entry as Place;
+use parking_lot::Mutex;
+
+use super::{BATCH, InsertError, SHARDS};
+use crate::hash::{Keyed, Ready};
+use crate::template::{Lease, Template, TemplateKey};
+use crate::tick::Tick;
+use crate::wheel::Wheel;
+
+pub(super) struct Templates<T> {
+    hash: Keyed,
+    limit: usize,
+    len: AtomicUsize,
+    map: DashMap<u64, Arc<Template<T>>, Ready>,
+    wheel: Mutex<Wheel<Template<T>>>,
+    batch: Mutex<Vec<Arc<Template<T>>>>,
+}
+
+impl<T> Templates<T> {
+    pub(super) fn new(limit: usize, hash: Keyed) -> Self {
+        Self {
+            hash,
+            limit,
+            len: AtomicUsize::new(0),
+            map: DashMap::with_hasher_and_shard_amount(Ready::default(), SHARDS),
+            wheel: Mutex::new(Wheel::new()),
+            batch: Mutex::new(Vec::new()),
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.len.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn with<R>(
+        &self,
+        key: &TemplateKey,
+        now: Tick,
+        f: impl FnOnce(&Template<T>) -> R,
+    ) -> Option<R> {
+        let template = self.map.get(&self.hash.template(key))?;
+        matches(&template, key, now).then(|| f(&template))
+    }
+
+    pub(super) fn lease(
+        &self,
+        key: &TemplateKey,
+        now: Tick,
+        usable: impl FnOnce(&T) -> bool,
+    ) -> Option<Lease<T>> {
+        let hash = self.hash.template(key);
+        let template = Arc::clone(&*self.map.get(&hash)?);
+        if !matches(&template, key, now) {
+            return None;
+        }
+        if !usable(template.binding()) {
+            self.retire(hash, &template);
+            return None;
+        }
+        let lease = Lease::take(&template)?;
+        lease.touch(now);
+        Some(lease)
+    }
+
+    pub(super) fn insert(
+        &self,
+        key: TemplateKey,
+        server: SocketAddr,
+        binding: T,
+        timeout: u32,
+        now: Tick,
+        fallen: impl FnOnce(Arc<Template<T>>),
+    ) -> Result<Lease<T>, InsertError<T>> {
+        if self.len.fetch_add(1, Ordering::Relaxed) >= self.limit {
+            self.len.fetch_sub(1, Ordering::Relaxed);
+            return Err(InsertError::Full(binding));
+        }
+        let hash = self.hash.template(&key);
+        let entry = self.map.entry(hash);
+        let mut old = None;
+        if let Place::Occupied(place) = &entry
+            && !place.get().has_ended()
+        {
+            if !place.get().settle(now) || !place.get().end() {
+                self.len.fetch_sub(1, Ordering::Relaxed);
+                return Err(InsertError::Exists(binding));
+            }
+            old = Some(Arc::clone(place.get()));
+        }
+        let expires = now + Duration::from_secs(u64::from(timeout));
+        let lease = Lease::first(Template::new(key, server, binding, timeout, expires), hash);
+        // The guard that is given back holds the shard.
+        drop(entry.insert(lease.share()));
+        self.wheel.lock().schedule(&lease.share(), expires);
+        if let Some(old) = old {
+            self.wheel.lock().cancel(&old);
+            self.len.fetch_sub(1, Ordering::Relaxed);
+            fallen(old);
+        }
+        Ok(lease)
+    }
+
+    /// Ends `template` unless connections hang on it, and takes it out.
+    pub(super) fn end(&self, template: &Arc<Template<T>>) -> bool {
+        if !template.end() {
+            return false;
+        }
+        self.take_out(template);
+        self.wheel.lock().cancel(template);
+        true
+    }
+
+    pub(super) fn sweep(&self, now: Tick, budget: usize, mut reap: impl FnMut(Arc<Template<T>>)) -> usize {
+        let mut left = budget;
+        let mut batch = self.batch.lock();
+        while left > 0 {
+            self.wheel.lock().take_due(now, left.min(BATCH), &mut batch);
+            if batch.is_empty() {
+                break;
+            }
+            left -= batch.len();
+            for template in batch.drain(..) {
+                if template.has_ended() {
+                    continue;
+                }
+                if template.settle(now) && template.end() {
+                    self.take_out(&template);
+                    reap(template);
+                } else {
+                    self.wheel.lock().schedule(&template, template.expires());
+                }
+            }
+        }
+        left
+    }
+
+    pub(super) fn for_each(&self, now: Tick, mut f: impl FnMut(&Template<T>)) {
+        for template in &self.map {
+            if !template.has_ended() && !template.settle(now) {
+                f(&template);
+            }
+        }
+    }
+
+    pub(super) fn clear(&self) {
+        self.map.retain(|_, _| false);
+        self.len.store(0, Ordering::Relaxed);
+        *self.wheel.lock() = Wheel::new();
+    }
+
+    /// Moves a template to a place where no key leads, so that it is still listed.
+    fn retire(&self, hash: u64, template: &Arc<Template<T>>) {
+        if self.map.remove_if(&hash, |_, found| Arc::ptr_eq(found, template)).is_none() {
+            return;
+        }
+        template.invalidate();
+        let mut place = hash;
+        loop {
+            place = place.wrapping_add(0x9e37_79b9_7f4a_7c15);
+            template.slot.store(place, Ordering::Relaxed);
+            if let Place::Vacant(vacant) = self.map.entry(place) {
+                vacant.insert(Arc::clone(template));
+                return;
+            }
+        }
+    }
+
+    fn take_out(&self, template: &Arc<Template<T>>) {
+        let slot = template.slot.load(Ordering::Relaxed);
+        self.map.remove_if(&slot, |_, found| Arc::ptr_eq(found, template));
+        self.len.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+fn matches<T>(template: &Template<T>, key: &TemplateKey, now: Tick) -> bool {
+    template.key() == key && template.is_valid() && !template.has_ended() && !template.settle(now)
+}
