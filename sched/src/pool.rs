@@ -12,6 +12,17 @@ impl Slot {
     pub const fn index(self) -> usize {
         self.0 as usize
     }
+
+    /// The slot at an index; a pool has no more than 2^32 servers.
+    #[expect(clippy::cast_possible_truncation, reason = "a pool that large does not fit into memory")]
+    pub(crate) const fn at(index: usize) -> Self {
+        Self(index as u32)
+    }
+}
+
+/// All slots of a pool, in list order.
+pub(crate) fn slots(pool: &dyn Pool) -> impl ExactSizeIterator<Item = Slot> + use<> {
+    (0..pool.len()).map(Slot::at)
 }
 
 /// How much of the load a real server is given beside the others, from 0 to 2^31 - 1.
