@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use lvs_conntrack::{FlowKey, Proto};
 
 use crate::checksum::{Sum, is_right};
+use crate::rewrite::{Encapsulation, GRE_HEADER, GUE_HEADER};
 use crate::verdict::DropReason;
 use crate::wire::{array, ethernet, icmp, ipv4, ipv6, read_u16, read_u32, sctp, tcp, udp};
 
@@ -496,6 +497,35 @@ impl Quoted {
             self.dst_port = read_u16(packet, self.l4 + 2)?;
         }
         Some(self)
+    }
+
+    /// The packet that travelled within the quoted one, where that is a tunnel's outer packet of this kind.
+    ///
+    /// # Errors
+    /// [`DropReason::IcmpUnmatched`] where it is not, or too little is quoted.
+    pub fn within(&self, frame: &[u8], headers: &Headers, kind: Encapsulation) -> Result<Self, DropReason> {
+        let packet = frame.get(..headers.end).ok_or(DropReason::Truncated)?;
+        let inner = self.inner(packet, kind).ok_or(DropReason::IcmpUnmatched)?;
+        let version = packet.get(inner).map_or(0, |first| first >> 4);
+        Self::at(packet, inner, version == 6)
+    }
+
+    /// Where the inner packet begins.
+    fn inner(&self, packet: &[u8], kind: Encapsulation) -> Option<usize> {
+        match kind {
+            Encapsulation::Ipip => matches!(self.proto, Proto(4 | 41)).then_some(self.l4),
+            Encapsulation::Gue { port, .. } => {
+                // Version 0 without options, and a data packet: what this director sends.
+                let plain = read_u16(packet, self.l4 + udp::HEADER)? & 0xff00 == 0;
+                let ours = self.proto == Proto::UDP && self.dst_port == port && plain;
+                ours.then_some(self.l4 + udp::HEADER + GUE_HEADER)
+            }
+            Encapsulation::Gre { .. } => {
+                let flags = read_u16(packet, self.l4)?;
+                let len = if flags & 0x8000 == 0 { GRE_HEADER } else { GRE_HEADER + 4 };
+                (self.proto == Proto(47) && matches!(flags, 0 | 0x8000)).then_some(self.l4 + len)
+            }
+        }
     }
 
     /// True where the quoted packet has ports.

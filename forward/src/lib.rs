@@ -1,7 +1,9 @@
 //! Packets in, packets out: parsing and rewriting as pure functions, and the devices packets come from.
 
 pub mod checksum;
+pub mod fragment;
 pub mod headers;
+pub mod icmp;
 pub mod io;
 mod packet;
 pub mod rewrite;

@@ -22,6 +22,6 @@ pub(super) fn trim(packet: &mut Packet<'_>, headers: &Headers) {
 }
 
 /// Addresses the frame to the next hop. VLAN tags stay.
-pub(super) fn address(packet: &mut Packet<'_>, path: &Path) {
+pub(crate) fn address(packet: &mut Packet<'_>, path: &Path) {
     ethernet::set_addresses(packet.bytes_mut(), path.src_mac, path.dst_mac);
 }

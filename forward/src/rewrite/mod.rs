@@ -10,7 +10,11 @@ mod tunnel;
 pub use nat::{End, Nat};
 pub use tunnel::{Encapsulation, Tunnel};
 
+pub(crate) use direct::address;
 pub(crate) use l4::complete_partial;
+pub(crate) use nat::write_address;
+pub(crate) use ttl::decrement;
+pub(crate) use tunnel::{GRE_HEADER, GUE_HEADER, v4_checksum, v4_header, v6_header};
 
 use crate::headers::Headers;
 use crate::packet::{NoRoom, Packet};
@@ -141,7 +145,7 @@ impl Rewrite {
                 }
             }
         }
-        direct::address(packet, path);
+        address(packet, path);
         Ok(fit)
     }
 

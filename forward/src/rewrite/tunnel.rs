@@ -17,8 +17,8 @@ use crate::packet::Packet;
 use crate::verdict::DropReason;
 use crate::wire::{ethernet, ipv4, ipv6, udp, write};
 
-const GUE_HEADER: usize = 4;
-const GRE_HEADER: usize = 4;
+pub(crate) const GUE_HEADER: usize = 4;
+pub(crate) const GRE_HEADER: usize = 4;
 const GRE_CHECKSUM: usize = 4;
 const PROTO_IPIP: u8 = 4;
 const PROTO_IPV6: u8 = 41;
@@ -257,6 +257,15 @@ pub(crate) fn v4_header(
     let checksum = Sum::ZERO.bytes(&header).checksum();
     write(&mut header, ipv4::CHECKSUM, checksum.to_be_bytes());
     header
+}
+
+/// Computes the checksum of the IPv4 header at `l3`, options and all, and writes it.
+pub(crate) fn v4_checksum(frame: &mut [u8], l3: usize) {
+    let Some(&first) = frame.get(l3) else { return };
+    let Some(header) = frame.get_mut(l3..l3 + usize::from(first & 0xf) * 4) else { return };
+    write(header, ipv4::CHECKSUM, [0, 0]);
+    let checksum = Sum::ZERO.bytes(header).checksum();
+    write(header, ipv4::CHECKSUM, checksum.to_be_bytes());
 }
 
 pub(crate) fn v6_header(
