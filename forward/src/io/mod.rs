@@ -1,5 +1,9 @@
 //! Where packets come from and go to: the seam between the director and its devices.
 
+mod sys;
+pub mod tun;
+pub mod xdp;
+
 use std::io;
 use std::time::Duration;
 

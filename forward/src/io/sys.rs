@@ -1,0 +1,121 @@
+//! The system calls that no crate of ours wraps safely: interface requests, socket options, one `poll`.
+#![allow(unsafe_code, reason = "each call is one line over arguments built beside it")]
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsRawFd, RawFd};
+use std::time::Duration;
+
+use libc::{c_char, c_int, c_short, c_ulong, ifreq};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
+
+/// `ETHTOOL_GCHANNELS` of linux/ethtool.h.
+const GET_CHANNELS: u32 = 0x3c;
+
+/// `struct ethtool_channels` of linux/ethtool.h.
+#[repr(C)]
+#[derive(Default)]
+struct Channels {
+    cmd: u32,
+    max_rx: u32,
+    max_tx: u32,
+    max_other: u32,
+    max_combined: u32,
+    rx: u32,
+    tx: u32,
+    other: u32,
+    combined: u32,
+}
+
+fn request_for(interface: &str) -> io::Result<ifreq> {
+    // SAFETY: every field of ifreq, the union's members among them, may be all zeroes.
+    let mut request: ifreq = unsafe { std::mem::zeroed() };
+    if interface.len() >= request.ifr_name.len() || interface.contains('\0') {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("no interface name: {interface:?}")));
+    }
+    for (to, from) in request.ifr_name.iter_mut().zip(interface.bytes()) {
+        *to = c_char::from_ne_bytes([from]);
+    }
+    Ok(request)
+}
+
+/// One ioctl on `fd` that reads and writes `request`.
+fn interface_ioctl(fd: RawFd, operation: c_ulong, request: &mut ifreq) -> io::Result<()> {
+    // SAFETY: the callers pass operations whose argument is a struct ifreq, and this one lives through the call.
+    let result = unsafe { libc::ioctl(fd, operation, std::ptr::from_mut(request)) };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// One ioctl about an interface on a socket made for it, in the calling thread's network namespace.
+fn ask(operation: c_ulong, request: &mut ifreq) -> io::Result<()> {
+    let any = socket(AddressFamily::Inet, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)?;
+    interface_ioctl(any.as_raw_fd(), operation, request)
+}
+
+/// An interface's MTU in bytes.
+pub(crate) fn mtu(interface: &str) -> io::Result<u32> {
+    let mut request = request_for(interface)?;
+    ask(libc::SIOCGIFMTU, &mut request)?;
+    // SAFETY: SIOCGIFMTU filled this member of the union.
+    let mtu = unsafe { request.ifr_ifru.ifru_mtu };
+    u32::try_from(mtu).map_err(io::Error::other)
+}
+
+/// Sets an interface up.
+pub(crate) fn set_up(interface: &str) -> io::Result<()> {
+    let mut request = request_for(interface)?;
+    ask(libc::SIOCGIFFLAGS, &mut request)?;
+    // SAFETY: SIOCGIFFLAGS filled this member of the union.
+    let flags = unsafe { request.ifr_ifru.ifru_flags };
+    let up = c_short::try_from(libc::IFF_UP).map_err(io::Error::other)?;
+    request.ifr_ifru.ifru_flags = flags | up;
+    ask(libc::SIOCSIFFLAGS, &mut request)
+}
+
+/// How many receive queues an interface has in use; 1 where its driver does not tell.
+pub(crate) fn queue_count(interface: &str) -> io::Result<u32> {
+    let mut request = request_for(interface)?;
+    let mut channels = Channels { cmd: GET_CHANNELS, ..Channels::default() };
+    request.ifr_ifru.ifru_data = std::ptr::from_mut(&mut channels).cast();
+    match ask(libc::SIOCETHTOOL, &mut request) {
+        Ok(()) => Ok((channels.combined + channels.rx).max(1)),
+        Err(error) if error.raw_os_error() == Some(libc::EOPNOTSUPP) => Ok(1),
+        Err(error) => Err(error),
+    }
+}
+
+/// Makes `control`, an open /dev/net/tun, the interface `name` without packet information; the name it got.
+pub(crate) fn become_tun(control: &File, name: &str) -> io::Result<String> {
+    let mut request = request_for(name)?;
+    request.ifr_ifru.ifru_flags =
+        c_short::try_from(libc::IFF_TUN | libc::IFF_NO_PI).map_err(io::Error::other)?;
+    interface_ioctl(control.as_raw_fd(), libc::TUNSETIFF, &mut request)?;
+    let name = request.ifr_name.iter().take_while(|&&byte| byte != 0);
+    Ok(name.map(|&byte| char::from(byte.to_ne_bytes()[0])).collect())
+}
+
+/// Sets an integer option of a socket.
+pub(crate) fn set_socket_option(fd: RawFd, level: c_int, option: c_int, value: c_int) -> io::Result<()> {
+    let length = libc::socklen_t::try_from(size_of::<c_int>()).map_err(io::Error::other)?;
+    let value = std::ptr::from_ref(&value).cast();
+    // SAFETY: `value` points at a c_int of this frame and `length` is its size.
+    let result = unsafe { libc::setsockopt(fd, level, option, value, length) };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// Sleeps until one of `fds` is ready or `timeout` passes (rounded up to milliseconds); an interruption by a
+/// signal is a return like any other.
+pub(crate) fn poll(fds: &mut [libc::pollfd], timeout: Duration) -> io::Result<()> {
+    let milliseconds = c_int::try_from(timeout.as_nanos().div_ceil(1_000_000)).unwrap_or(c_int::MAX);
+    let count = libc::nfds_t::try_from(fds.len()).map_err(io::Error::other)?;
+    // SAFETY: the pointer and the count are those of one slice, borrowed for the length of the call.
+    let ready = unsafe { libc::poll(fds.as_mut_ptr(), count, milliseconds) };
+    if ready >= 0 {
+        return Ok(());
+    }
+    let error = io::Error::last_os_error();
+    for fd in fds {
+        fd.revents = 0;
+    }
+    if error.kind() == io::ErrorKind::Interrupted { Ok(()) } else { Err(error) }
+}

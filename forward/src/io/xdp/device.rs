@@ -1,0 +1,355 @@
+//! One worker's AF_XDP sockets as a [`PacketIo`]: frames are received, rewritten in place and sent where they lie.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::port::PortStatistics;
+use super::umem::{BATCH, Frame, Frames, Rings};
+use crate::io::tun::Tun;
+use crate::io::{Burst, PacketIo, sys};
+use crate::packet::Packet;
+use crate::verdict::{DropReason, Drops, PortId, Verdict};
+
+/// The shortest frame the kernel sends: an Ethernet header.
+const SHORTEST: usize = 14;
+/// The least spinning before a sleep, in looks at the rings.
+const LEAST_SPIN: u32 = 16;
+/// A burst of so many packets right after a sleep says that traffic is dense enough to spin for.
+const DENSE: u64 = 8;
+/// The longest sleep while frames wait in a transmit ring for an interface that did not take them.
+const RETRY: Duration = Duration::from_millis(1);
+
+/// An interface of the worker's.
+#[derive(Debug)]
+pub(super) struct Port {
+    pub(super) interface: String,
+    /// Its queues here, as indices into the device's.
+    pub(super) queues: Vec<usize>,
+}
+
+/// A queue of a port.
+#[derive(Debug)]
+pub(super) struct Queue {
+    port: PortId,
+    number: u32,
+    rings: Rings,
+    /// The interface is gone; nothing comes or goes here any more.
+    is_dead: bool,
+}
+
+impl Queue {
+    pub(super) fn new(port: PortId, number: u32, rings: Rings) -> Self {
+        Self { port, number, rings, is_dead: false }
+    }
+}
+
+/// A worker's interfaces, over AF_XDP.
+///
+/// A verdict's own drop reason is counted by whoever gave the verdict. The device counts only what it had to drop
+/// itself: [`DropReason::TxFull`], [`DropReason::NoPort`] (not a port of this worker's, or its interface is gone),
+/// [`DropReason::HostFull`], [`DropReason::Truncated`] (less than an Ethernet header was to be sent).
+///
+/// `sent` counts frames that were handed to the kernel. An interface that is down keeps up to a ring of them and
+/// sends them when it comes up; one without carrier loses them and counts them as its own (`tx_dropped`).
+#[derive(Debug)]
+pub struct XdpDevice {
+    frames: Frames,
+    queues: Vec<Queue>,
+    ports: Vec<Port>,
+    /// The queue to look at first, so that none waits for another for ever.
+    first: usize,
+    hand: Vec<Frame>,
+    poll_fds: Vec<libc::pollfd>,
+    /// The frames injected since the last burst.
+    injected: u64,
+    most_spin: u32,
+    spin: u32,
+    /// The last wait ended in a sleep.
+    has_slept: bool,
+    tun: Option<Tun>,
+    drops: Arc<Drops>,
+}
+
+impl XdpDevice {
+    pub(super) fn new(
+        frames: Frames,
+        queues: Vec<Queue>,
+        ports: Vec<Port>,
+        spin: u32,
+        tun: Option<Tun>,
+        drops: Arc<Drops>,
+    ) -> Self {
+        let poll_fds = queues
+            .iter()
+            .map(|queue| libc::pollfd { fd: queue.rings.fd(), events: libc::POLLIN, revents: 0 })
+            .collect();
+        Self {
+            frames,
+            queues,
+            ports,
+            first: 0,
+            hand: Vec::with_capacity(BATCH),
+            poll_fds,
+            injected: 0,
+            most_spin: spin,
+            spin,
+            has_slept: false,
+            tun,
+            drops,
+        }
+    }
+
+    /// The interface behind a port.
+    pub fn interface(&self, port: PortId) -> Option<&str> {
+        self.ports.get(port.index()).map(|port| port.interface.as_str())
+    }
+
+    /// The port of an interface.
+    pub fn port(&self, interface: &str) -> Option<PortId> {
+        let index = self.ports.iter().position(|port| port.interface == interface)?;
+        u16::try_from(index).ok().map(PortId)
+    }
+
+    /// Whether a port's interface is still there. One that was removed from the system does not come back: the
+    /// device has to be opened anew.
+    pub fn is_alive(&self, port: PortId) -> bool {
+        self.queues.iter().any(|queue| queue.port == port && !queue.is_dead)
+    }
+
+    /// What the kernel counted at a port; `None` for a port this device does not have.
+    ///
+    /// # Errors
+    /// The kernel's, when it does not tell.
+    pub fn statistics(&self, port: PortId) -> io::Result<Option<PortStatistics>> {
+        if port.index() >= self.ports.len() {
+            return Ok(None);
+        }
+        let mut sum = PortStatistics::default();
+        for queue in self.queues.iter().filter(|queue| queue.port == port) {
+            sum.add(queue.rings.statistics()?);
+        }
+        Ok(Some(sum))
+    }
+
+    /// Whether every frame of the packet memory is accounted for: idle, or with one of the rings.
+    pub fn is_balanced(&self) -> bool {
+        let held: usize = self.queues.iter().map(|queue| queue.rings.held()).sum();
+        self.frames.idle() + self.hand.len() + held == self.frames.total()
+    }
+
+    /// Receives from one queue and carries out the verdicts.
+    fn serve<F>(&mut self, at: usize, budget: usize, on_packet: &mut F, burst: &mut Burst)
+    where
+        F: FnMut(PortId, &mut Packet<'_>) -> Verdict,
+    {
+        let Some(queue) = self.queues.get_mut(at).filter(|queue| !queue.is_dead) else { return };
+        let port = queue.port;
+        queue.rings.receive(budget, &mut self.hand);
+        let mut hand = std::mem::take(&mut self.hand);
+        for mut frame in hand.drain(..) {
+            burst.received += 1;
+            let verdict = self.frames.open(&mut frame, |packet| {
+                let verdict = on_packet(port, packet);
+                if verdict == Verdict::ToHost {
+                    hand_over(self.tun.as_ref(), packet.bytes())
+                } else {
+                    verdict
+                }
+            });
+            self.carry_out(verdict, at, frame, burst);
+        }
+        self.hand = hand;
+    }
+
+    /// Carries out a verdict over the frame in hand. `ToHost` here is one that was handed over.
+    fn carry_out(&mut self, verdict: Verdict, from: usize, frame: Frame, burst: &mut Burst) {
+        match verdict {
+            Verdict::Send(out) => match self.transmit(out, from, frame) {
+                Ok(()) => burst.sent += 1,
+                Err(reason) => self.count_drop(reason, burst),
+            },
+            Verdict::Answer(out, _) => {
+                burst.dropped += 1;
+                match self.transmit(out, from, frame) {
+                    Ok(()) => burst.originated += 1,
+                    Err(reason) => self.drops.count(reason),
+                }
+            }
+            Verdict::ToHost => {
+                burst.to_host += 1;
+                self.frames.give(frame);
+            }
+            Verdict::Drop(DropReason::HostFull) => {
+                self.count_drop(DropReason::HostFull, burst);
+                self.frames.give(frame);
+            }
+            Verdict::Drop(_) => {
+                burst.dropped += 1;
+                self.frames.give(frame);
+            }
+            Verdict::Hold => {
+                burst.held += 1;
+                self.frames.give(frame);
+            }
+        }
+    }
+
+    fn count_drop(&self, reason: DropReason, burst: &mut Burst) {
+        burst.dropped += 1;
+        self.drops.count(reason);
+    }
+
+    /// Puts a frame among those to leave through port `out`; of its queues, the one that stands where the queue
+    /// `from` stands among its port's.
+    fn transmit(&mut self, out: PortId, from: usize, mut frame: Frame) -> Result<(), DropReason> {
+        let refused = if self.frames.open(&mut frame, |packet| packet.len()) < SHORTEST {
+            DropReason::Truncated
+        } else {
+            match self.queue_toward(out, from).and_then(|at| self.queues.get_mut(at)) {
+                Some(queue) if !queue.is_dead => {
+                    if queue.rings.is_full() {
+                        // An error here comes again at the burst's end, where it is reported.
+                        let _ = queue.rings.flush(&mut self.frames);
+                    }
+                    match queue.rings.send(frame) {
+                        Ok(()) => return Ok(()),
+                        Err(back) => {
+                            frame = back;
+                            DropReason::TxFull
+                        }
+                    }
+                }
+                Some(_) | None => DropReason::NoPort,
+            }
+        };
+        self.frames.give(frame);
+        Err(refused)
+    }
+
+    fn queue_toward(&self, out: PortId, from: usize) -> Option<usize> {
+        let queues = &self.ports.get(out.index())?.queues;
+        let [only] = queues.as_slice() else {
+            let ingress = self.queues.get(from).and_then(|queue| self.ports.get(queue.port.index()));
+            let place = ingress.and_then(|port| port.queues.iter().position(|&at| at == from)).unwrap_or(0);
+            return queues.get(place.checked_rem(queues.len())?).copied();
+        };
+        Some(*only)
+    }
+
+    /// Has the kernel send what is pending, and gives it frames to receive into.
+    fn flush(&mut self) -> io::Result<()> {
+        for queue in self.queues.iter_mut().filter(|queue| !queue.is_dead) {
+            queue.rings.flush(&mut self.frames)?;
+        }
+        for queue in self.queues.iter_mut().filter(|queue| !queue.is_dead) {
+            queue.rings.refill(&mut self.frames)?;
+        }
+        Ok(())
+    }
+
+    fn has_received(&mut self) -> bool {
+        self.queues.iter_mut().any(|queue| !queue.is_dead && queue.rings.has_received())
+    }
+
+    /// Looks for packets without sleeping, longer the more often that found some.
+    fn spin(&mut self) -> bool {
+        for _ in 0..self.spin {
+            if self.has_received() {
+                self.spin = self.most_spin;
+                return true;
+            }
+            std::hint::spin_loop();
+        }
+        self.spin = (self.spin / 2).max(LEAST_SPIN).min(self.most_spin);
+        false
+    }
+
+    /// Takes note of sockets whose interface is gone; poll(2) would return at once for them for ever.
+    fn bury(&mut self) {
+        for (queue, fd) in self.queues.iter_mut().zip(&mut self.poll_fds) {
+            if fd.revents & (libc::POLLERR | libc::POLLHUP | libc::POLLNVAL) != 0 {
+                queue.is_dead = true;
+                // A negative descriptor is passed over by poll(2).
+                fd.fd = -1;
+                let interface = self.ports.get(queue.port.index()).map_or("?", |port| &port.interface);
+                tracing::error!(interface, queue = queue.number, "the interface is gone");
+            }
+        }
+    }
+}
+
+fn hand_over(tun: Option<&Tun>, frame: &[u8]) -> Verdict {
+    match tun.map(|tun| tun.send(frame)) {
+        Some(Ok(())) => Verdict::ToHost,
+        Some(Err(_)) | None => Verdict::Drop(DropReason::HostFull),
+    }
+}
+
+impl PacketIo for XdpDevice {
+    fn poll<F>(&mut self, budget: usize, mut on_packet: F) -> io::Result<Burst>
+    where
+        F: FnMut(PortId, &mut Packet<'_>) -> Verdict,
+    {
+        let mut burst = Burst { originated: std::mem::take(&mut self.injected), ..Burst::default() };
+        let count = self.queues.len();
+        for turn in 0..count {
+            let left = budget - usize::try_from(burst.received).unwrap_or(budget).min(budget);
+            self.serve((self.first + turn) % count, left, &mut on_packet, &mut burst);
+        }
+        self.first = (self.first + 1) % count.max(1);
+        if self.has_slept && burst.received >= DENSE {
+            self.spin = self.most_spin;
+        }
+        self.has_slept = false;
+        self.flush()?;
+        Ok(burst)
+    }
+
+    /// The frame is copied and leaves with the next burst or wait.
+    ///
+    /// # Errors
+    /// `WouldBlock` while the port's transmit ring is full, `NotFound` for a port this worker does not have
+    /// or a frame without an
+    /// Ethernet header, `InvalidInput` for a frame no buffer can hold.
+    fn inject(&mut self, out: PortId, frame: &[u8]) -> io::Result<()> {
+        let mut copy = self.frames.take().ok_or(io::ErrorKind::WouldBlock)?;
+        let copied = self.frames.open(&mut copy, |packet| {
+            packet.resize(frame.len())?;
+            packet.bytes_mut().copy_from_slice(frame);
+            Ok(())
+        });
+        if let Err(no_room) = copied {
+            let no_room: crate::packet::NoRoom = no_room;
+            self.frames.give(copy);
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, no_room));
+        }
+        let from = self.ports.get(out.index()).and_then(|port| port.queues.first()).copied().unwrap_or(0);
+        self.transmit(out, from, copy).map_err(|reason| {
+            let is_full = reason == DropReason::TxFull;
+            let kind = if is_full { io::ErrorKind::WouldBlock } else { io::ErrorKind::NotFound };
+            io::Error::new(kind, reason.label())
+        })?;
+        self.injected += 1;
+        Ok(())
+    }
+
+    fn inject_to_host(&mut self, frame: &[u8]) -> io::Result<()> {
+        let tun = self.tun.as_ref().ok_or(io::ErrorKind::NotFound)?;
+        tun.send(frame).map_err(|reason| io::Error::other(reason.label()))
+    }
+
+    /// Spins for some tens of microseconds at most, then sleeps in poll(2).
+    fn wait(&mut self, timeout: Duration) -> io::Result<()> {
+        self.flush()?;
+        if self.spin() {
+            return Ok(());
+        }
+        let has_unsent = self.queues.iter_mut().any(|queue| !queue.is_dead && queue.rings.has_unsent());
+        let timeout = if has_unsent { timeout.min(RETRY) } else { timeout };
+        sys::poll(&mut self.poll_fds, timeout)?;
+        self.has_slept = true;
+        self.bury();
+        Ok(())
+    }
+}

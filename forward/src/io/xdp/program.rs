@@ -1,0 +1,213 @@
+//! The XDP program `lvsd_xdp`: loading it, attaching it, telling it which packets are the director's.
+//!
+//! The source is `forward/bpf/lvsd_xdp.bpf.c`. One program with one set of maps serves all interfaces of a network
+//! namespace. It follows IPv6 extension headers up to six and VLAN tags up to two; a packet to a service's address
+//! with more extension headers goes to the director, which drops it by name.
+
+use std::collections::BTreeMap;
+use std::os::fd::{AsFd, OwnedFd, RawFd};
+
+use libbpf_rs::{MapCore, MapFlags, MapHandle, Object};
+use parking_lot::Mutex;
+
+use super::attach::{self, Mode};
+use super::claims::{ClaimMaps, Claims, update};
+use super::error::ProgramError;
+
+/// The compiled program, as `forward/bpf/build.sh` makes it.
+const OBJECT: &[u8] = include_bytes!("../../../bpf/lvsd_xdp.bpf.o");
+
+/// The program's name, as `bpftool prog` shows it.
+pub const NAME: &str = "lvsd_xdp";
+
+/// The most queues an interface may have.
+const QUEUES: u32 = 64;
+/// The most interfaces: `lvsd_xsk` has room for so many times `QUEUES` sockets.
+const INTERFACES: u32 = 64;
+
+/// What the program did with packets, summed over processors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counts {
+    /// Left to the host.
+    pub passed: u64,
+    /// Sent to the director: addressed to a virtual service.
+    pub service: u64,
+    /// Sent to the director: from a NAT real server.
+    pub reply: u64,
+    /// Sent to the director: an ICMP error.
+    pub icmp: u64,
+    /// Sent to the director: a fragment.
+    pub fragment: u64,
+    /// Sent to the director: to a marked prefix.
+    pub prefix: u64,
+    /// The director's, but dropped, for no socket was there.
+    pub no_socket: u64,
+}
+
+impl Counts {
+    /// All that were sent to the director.
+    pub const fn redirected(&self) -> u64 {
+        self.service + self.reply + self.icmp + self.fragment + self.prefix
+    }
+}
+
+/// An interface the program is attached to.
+#[derive(Debug, Clone, Copy)]
+struct Attachment {
+    mode: Mode,
+    /// Where its queues begin in `lvsd_xsk`.
+    base: u32,
+}
+
+/// The loaded program. It can be shared by the workers and the thread that configures them.
+///
+/// Dropping this leaves the program where it is attached, on purpose: after a crash it goes on dropping the services'
+/// packets and passing all else, until the next director replaces it. A graceful stop calls [`Program::detach`].
+#[derive(Debug)]
+pub struct Program {
+    code: OwnedFd,
+    sockets: MapHandle,
+    bases: MapHandle,
+    counts: MapHandle,
+    claims: Mutex<ClaimMaps>,
+    attachments: Mutex<BTreeMap<String, Attachment>>,
+}
+
+impl Program {
+    /// Loads the program with empty maps: it passes every packet.
+    ///
+    /// # Errors
+    /// [`ProgramError::Load`], which names the capability when one is missing.
+    pub fn load() -> Result<Self, ProgramError> {
+        let object = attach::load(OBJECT, NAME)?;
+        let map = |name| map(&object, name);
+        let claims =
+            ClaimMaps::new(map("lvsd_vip")?, map("lvsd_address")?, map("lvsd_prefix")?, map("lvsd_setting")?);
+        Ok(Self {
+            code: program(&object, NAME)?,
+            sockets: map("lvsd_xsk")?,
+            bases: map("lvsd_base")?,
+            counts: map("lvsd_count")?,
+            claims: Mutex::new(claims),
+            attachments: Mutex::new(BTreeMap::new()),
+        })
+    }
+
+    /// Makes `claims` the packets that go to the director. Packets that were and stay the director's are so
+    /// throughout. To be called before the first [`Program::attach`], so that none is the host's in between.
+    ///
+    /// # Errors
+    /// [`ProgramError::Map`]; the next call goes on from where this one stopped.
+    pub fn claim(&self, claims: &Claims) -> Result<(), ProgramError> {
+        self.claims.lock().follow(claims)
+    }
+
+    /// Attaches the program to an interface, natively where the driver can unless `wish` says otherwise, and in
+    /// place of a predecessor's `lvsd_xdp` where one is left. Returns where it runs.
+    ///
+    /// # Errors
+    /// [`ProgramError::Occupied`] when another XDP program is there.
+    pub fn attach(&self, interface: &str, wish: Option<Mode>) -> Result<Mode, ProgramError> {
+        let index = attach::index(interface)?;
+        let mut attachments = self.attachments.lock();
+        let taken = |base| attachments.values().any(|attachment: &Attachment| attachment.base == base);
+        let base = match attachments.get(interface) {
+            Some(attachment) => Some(attachment.base),
+            None => (0..INTERFACES).map(|slot| slot * QUEUES).find(|&base| !taken(base)),
+        };
+        let Some(base) = base else {
+            let interface = interface.to_owned();
+            return Err(ProgramError::TooManyQueues { interface, most: INTERFACES, queues: QUEUES });
+        };
+        update(&self.bases, &index.to_ne_bytes(), base.to_ne_bytes())?;
+        let mode = attach::attach(self.code.as_fd(), NAME, interface, wish)?;
+        attachments.insert(interface.to_owned(), Attachment { mode, base });
+        Ok(mode)
+    }
+
+    /// Takes the program off an interface: from now on the host gets every packet. Nothing happens where it is
+    /// not attached.
+    ///
+    /// # Errors
+    /// [`ProgramError::Interface`] when the interface is gone.
+    pub fn detach(&self, interface: &str) -> Result<(), ProgramError> {
+        self.attachments.lock().remove(interface);
+        attach::detach(self.code.as_fd(), NAME, interface)?;
+        Ok(())
+    }
+
+    /// The interfaces the program was attached to here, and where it runs.
+    pub fn attached(&self) -> Vec<(String, Mode)> {
+        self.attachments.lock().iter().map(|(name, attachment)| (name.clone(), attachment.mode)).collect()
+    }
+
+    /// What the program did with packets so far, on all interfaces.
+    ///
+    /// # Errors
+    /// [`ProgramError::Map`].
+    pub fn counts(&self) -> Result<Counts, ProgramError> {
+        // In the order of `enum count`.
+        Ok(Counts {
+            passed: self.count(0)?,
+            service: self.count(1)?,
+            reply: self.count(2)?,
+            icmp: self.count(3)?,
+            fragment: self.count(4)?,
+            prefix: self.count(5)?,
+            no_socket: self.count(6)?,
+        })
+    }
+
+    fn count(&self, index: u32) -> Result<u64, ProgramError> {
+        let per_cpu = self
+            .counts
+            .lookup_percpu(&index.to_ne_bytes(), MapFlags::ANY)
+            .map_err(|source| ProgramError::map(&self.counts, source))?;
+        let values = per_cpu.unwrap_or_default();
+        Ok(values
+            .iter()
+            .filter_map(|value| value.first_chunk())
+            .map(|&value| u64::from_ne_bytes(value))
+            .sum())
+    }
+
+    /// Where the program runs on `interface`.
+    pub(super) fn mode(&self, interface: &str) -> Result<Mode, ProgramError> {
+        self.attachment(interface).map(|attachment| attachment.mode)
+    }
+
+    /// Sends the packets of an interface's queue to a socket. The entry empties itself when the socket closes.
+    pub(super) fn insert_socket(
+        &self,
+        interface: &str,
+        queue: u32,
+        socket: RawFd,
+    ) -> Result<(), ProgramError> {
+        let base = self.attachment(interface)?.base;
+        if queue >= QUEUES {
+            let interface = interface.to_owned();
+            return Err(ProgramError::TooManyQueues { interface, most: INTERFACES, queues: QUEUES });
+        }
+        update(&self.sockets, &(base + queue).to_ne_bytes(), socket.to_ne_bytes())
+    }
+
+    fn attachment(&self, interface: &str) -> Result<Attachment, ProgramError> {
+        let attachments = self.attachments.lock();
+        attachments.get(interface).copied().ok_or_else(|| ProgramError::NotAttached(interface.to_owned()))
+    }
+}
+
+/// A map of a loaded object.
+pub(super) fn map(object: &Object, name: &'static str) -> Result<MapHandle, ProgramError> {
+    let map = object.maps().find(|map| map.name() == name).ok_or(ProgramError::Missing(name))?;
+    MapHandle::try_from(&map).map_err(|source| ProgramError::Map { map: name.to_owned(), source })
+}
+
+/// A handle on a program of a loaded object.
+pub(super) fn program(object: &Object, name: &'static str) -> Result<OwnedFd, ProgramError> {
+    let program = object.progs().find(|program| program.name() == name).ok_or(ProgramError::Missing(name))?;
+    program
+        .as_fd()
+        .try_clone_to_owned()
+        .map_err(|error| ProgramError::Load { program: name, source: error.into() })
+}
