@@ -72,7 +72,6 @@ impl Address {
     }
 
     /// Puts the address on its interface; false when it was there already.
-    #[allow(dead_code, reason = "the roles use it")]
     pub(crate) fn add(&self, netlink: &mut Netlink) -> Result<bool, Error> {
         let message = RouteNetlinkMessage::NewAddress(self.to_message());
         let action = || format!("add address {} to interface {}", self.address, self.ifindex);
@@ -80,7 +79,6 @@ impl Address {
     }
 
     /// Takes the address off its interface; false when it was not there.
-    #[allow(dead_code, reason = "the roles use it")]
     pub(crate) fn delete(&self, netlink: &mut Netlink) -> Result<bool, Error> {
         let message = RouteNetlinkMessage::DelAddress(self.to_message());
         let action = || format!("delete address {} from interface {}", self.address, self.ifindex);
@@ -132,7 +130,6 @@ impl Address {
 }
 
 /// Success as "this changed something"; `already` means there was nothing to do.
-#[allow(dead_code, reason = "the roles use it")]
 pub(crate) fn changed(outcome: Result<(), Error>, already: Errno) -> Result<bool, Error> {
     match outcome {
         Ok(()) => Ok(true),

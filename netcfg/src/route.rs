@@ -162,7 +162,6 @@ impl Route {
     }
 
     /// Adds the route; false when one for the same prefix, table and metric was there already.
-    #[allow(dead_code, reason = "the roles use it")]
     pub(crate) fn add(&self, netlink: &mut Netlink) -> Result<bool, Error> {
         let message = RouteNetlinkMessage::NewRoute(self.to_message());
         let action = || format!("add route {}", self.prefix);
@@ -170,7 +169,6 @@ impl Route {
     }
 
     /// Deletes the route; false when it was not there.
-    #[allow(dead_code, reason = "the roles use it")]
     pub(crate) fn delete(&self, netlink: &mut Netlink) -> Result<bool, Error> {
         let message = RouteNetlinkMessage::DelRoute(self.to_message());
         let action = || format!("delete route {}", self.prefix);

@@ -92,6 +92,11 @@ impl HostView {
         all
     }
 
+    /// The routes of one table for exactly this prefix, the preferred first.
+    pub fn routes_for(&self, table: u32, prefix: IpNet) -> &[Route] {
+        self.routes.get(&(table, prefix)).map_or(&[], Vec::as_slice)
+    }
+
     /// All neighbour entries.
     pub fn neighbours(&self) -> impl Iterator<Item = &Neighbour> {
         self.neighbours.values()
