@@ -1,5 +1,8 @@
 //! The Linux Virtual Server in user space: the daemon, its control socket and its command lines.
 
 pub mod adm;
+pub mod args;
+pub mod command;
+pub mod config;
 pub mod control;
 pub mod message;

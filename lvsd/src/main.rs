@@ -1,3 +1,7 @@
 //! The lvsd daemon and its commands: a thin front of the library.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    lvsd::command::main()
+}

@@ -1,0 +1,314 @@
+//! The command line of `lvsd`: what can be typed, and the help that says so.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use ipnet::IpNet;
+
+use crate::config::XdpMode;
+
+/// Where the control socket lies when nothing else is said.
+pub const DEFAULT_SOCKET: &str = "/run/lvsd/lvsd.sock";
+
+const EXIT_STATUS: &str = "\
+Exit status:
+  0  it worked
+  1  it did not; why is on standard error
+  2  the command line or a file has a mistake; nothing was started or changed
+  3  `check` found something that is not as it should be";
+
+/// The Linux Virtual Server in user space.
+///
+/// A director takes the packets of its virtual services from the network card (AF_XDP), chooses a real server for
+/// each new connection and sends the packets on: by NAT, by direct routing or through a tunnel. Services are
+/// managed with `lvsadm`, which speaks ipvsadm's language, or written into a file.
+#[derive(Debug, Parser)]
+#[command(name = "lvsd", version, propagate_version = true, max_term_width = 100, after_help = EXIT_STATUS)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands of `lvsd`.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the director in the foreground
+    #[command(after_help = RUN_EXAMPLES)]
+    Run(RunArgs),
+    /// Set up, check or put back the host around a director or a real server
+    #[command(subcommand)]
+    Host(HostCommand),
+    /// Try it: a client, a director and real servers on this machine, in network namespaces of their own
+    #[command(after_help = LAB_EXAMPLES)]
+    Lab(LabArgs),
+    /// Show how the running director does: its interfaces and where every packet went
+    Status(QueryArgs),
+    /// Show which packets the running director dropped, and why
+    Drops(QueryArgs),
+    /// Play a timeline through the director, in memory and on the timeline's own clock
+    Replay(ReplayArgs),
+    /// A web server and an echo server that say who they are: the real servers of `lvsd lab`
+    #[command(hide = true)]
+    LabServer(LabServerArgs),
+}
+
+const RUN_EXAMPLES: &str = "\
+Examples:
+  lvsd run -i eth0                            direct routing or tunnel, one interface; services by lvsadm
+  lvsd run -i eth0 -i eth1                    NAT between two interfaces
+  lvsd run -i eth0 --rules /etc/ipvsadm.rules what `ipvsadm -S` saved
+  lvsd run -c /etc/lvsd.toml                  everything from a file
+
+SIGINT or SIGTERM stops it: the XDP program is detached and the host is as it was before.
+The environment variable RUST_LOG says what is logged (for example RUST_LOG=lvsd=debug).";
+
+/// `lvsd run`
+#[derive(Debug, Args, Default)]
+pub struct RunArgs {
+    /// Read the configuration from this file
+    #[arg(short, long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Take packets from this interface; may be given several times, and replaces the file's list
+    #[arg(short, long = "interface", value_name = "IF")]
+    pub interfaces: Vec<String>,
+    /// Load services from this file, as `ipvsadm -S` writes it
+    #[arg(long, value_name = "FILE")]
+    pub rules: Option<PathBuf>,
+    /// Listen for lvsadm on this socket [default: /run/lvsd/lvsd.sock]
+    #[arg(long, value_name = "PATH", env = "LVSD_SOCKET")]
+    pub socket: Option<PathBuf>,
+    /// How the XDP program is attached; replaces the file's
+    #[arg(long, value_enum)]
+    pub mode: Option<XdpMode>,
+    /// Serve this many queues of each interface, one worker each; all of them when not given
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub queues: Option<u32>,
+    /// Log this and what is worse: error, warn, info, debug, trace, or a filter like lvsd=debug
+    #[arg(long, value_name = "FILTER", env = "RUST_LOG")]
+    pub log: Option<String>,
+    /// Read the files, say what is wrong with them, and start nothing
+    #[arg(long)]
+    pub check: bool,
+}
+
+/// `lvsd status` and `lvsd drops`
+#[derive(Debug, Args)]
+pub struct QueryArgs {
+    /// Ask the director that listens on this socket
+    #[arg(long, value_name = "PATH", env = "LVSD_SOCKET", default_value = DEFAULT_SOCKET)]
+    pub socket: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `lvsd replay`
+#[derive(Debug, Args)]
+#[command(after_help = "The answering timeline goes to standard output, one JSON object a line.")]
+pub struct ReplayArgs {
+    /// The timeline: one JSON object a line
+    pub timeline: PathBuf,
+    /// The hosts around the director
+    #[arg(long, value_name = "FILE")]
+    pub topology: Option<PathBuf>,
+}
+
+const LAB_EXAMPLES: &str = "\
+Examples:
+  lvsd lab              all three ways of forwarding, one after the other, then everything is taken down
+  lvsd lab nat          NAT alone
+  lvsd lab dr --keep    leave it up to look around; it says how to enter and how to remove it
+
+It must be run as root. It touches nothing of this machine's own network, and sends nothing outside.";
+
+/// `lvsd lab`
+#[derive(Debug, Args)]
+pub struct LabArgs {
+    /// Which way of forwarding to try
+    #[arg(value_enum, default_value_t = LabMode::All)]
+    pub mode: LabMode,
+    /// Leave everything up afterwards
+    #[arg(long)]
+    pub keep: bool,
+    /// Real servers for each way of forwarding
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=9))]
+    pub servers: u8,
+    /// Show each command that builds the lab
+    #[arg(short, long)]
+    pub verbose: bool,
+}
+
+/// What `lvsd lab` tries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LabMode {
+    /// NAT: packets pass the director both ways
+    Nat,
+    /// Direct routing: real servers answer the client themselves
+    Dr,
+    /// Tunnel: as direct routing, but the real servers are in another network
+    Tun,
+    /// All three
+    All,
+}
+
+/// `lvsd lab-server`
+#[derive(Debug, Args)]
+pub struct LabServerArgs {
+    /// The name it answers with
+    #[arg(long)]
+    pub name: String,
+    /// The port of both, TCP and UDP
+    #[arg(long, default_value_t = 80)]
+    pub port: u16,
+}
+
+/// `lvsd host`
+#[derive(Debug, Subcommand)]
+pub enum HostCommand {
+    /// The director's host: service addresses, forwarding, redirects, source NAT
+    #[command(after_help = DIRECTOR_EXAMPLES)]
+    Director(DirectorArgs),
+    /// A real server's host: the service's address where nobody asks for it, or the way back through the director
+    #[command(after_help = REAL_SERVER_EXAMPLES)]
+    RealServer(RealServerArgs),
+}
+
+/// What to do with a host's set-up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum HostAction {
+    /// Set it up; what was there before is written down first
+    Apply,
+    /// Say what is not as it should be, and the command that mends it; changes nothing
+    Check,
+    /// Put back exactly what was there before
+    Revert,
+}
+
+const DIRECTOR_EXAMPLES: &str = "\
+Examples:
+  lvsd host director apply --vip 192.0.2.10 --dev eth0
+  lvsd host director apply --vip 192.0.2.10 --dev eth0 --label eth0:0 --masquerade 10.0.0.0/24
+  lvsd host director apply --vip 192.0.2.10 --dev eth0 --snat 10.0.0.0/24=192.0.2.1 --dry-run
+  lvsd host director check --vip 192.0.2.10 --dev eth0
+  lvsd host director revert";
+
+/// `lvsd host director`
+#[derive(Debug, Args)]
+pub struct DirectorArgs {
+    /// What to do
+    #[arg(value_enum)]
+    pub action: HostAction,
+    /// A service's address (VIP); may be given several times
+    #[arg(long = "vip", value_name = "ADDRESS")]
+    pub vips: Vec<IpAddr>,
+    /// The interface that carries the service addresses
+    #[arg(long, value_name = "IF")]
+    pub dev: Option<String>,
+    /// The label of an IPv4 service address, such as eth0:0
+    #[arg(long, value_name = "LABEL")]
+    pub label: Option<String>,
+    /// Send what the servers of this network ask of others under the address of the interface it leaves through
+    #[arg(long, value_name = "NETWORK")]
+    pub masquerade: Vec<IpNet>,
+    /// Send what the servers of this network ask of others under this address
+    #[arg(long, value_name = "NETWORK=ADDRESS", value_parser = source_nat)]
+    pub snat: Vec<(IpNet, IpAddr)>,
+    /// Source NAT only for what leaves through this interface
+    #[arg(long, value_name = "IF")]
+    pub out: Option<String>,
+    /// Print the commands that would do the same, and do nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+const REAL_SERVER_EXAMPLES: &str = "\
+Examples:
+  lvsd host real-server apply --mode dr --vip 192.0.2.10
+  lvsd host real-server apply --mode tun --vip 192.0.2.10 --vip 2001:db8::10 --dev eth0
+  lvsd host real-server check --mode nat --director 10.0.0.1
+  lvsd host real-server apply --mode dr --vip 192.0.2.10 --dry-run
+  lvsd host real-server revert";
+
+/// `lvsd host real-server`
+#[derive(Debug, Args)]
+pub struct RealServerArgs {
+    /// What to do
+    #[arg(value_enum)]
+    pub action: HostAction,
+    /// How the director sends packets here
+    #[arg(long, value_enum)]
+    pub mode: Option<RealServerMode>,
+    /// A service's address (VIP); may be given several times
+    #[arg(long = "vip", value_name = "ADDRESS")]
+    pub vips: Vec<IpAddr>,
+    /// The label of an IPv4 service address, such as lo:0
+    #[arg(long, value_name = "LABEL")]
+    pub label: Option<String>,
+    /// The interface that tunnelled packets come in through
+    #[arg(long, value_name = "IF")]
+    pub dev: Option<String>,
+    /// The director's address on the servers' network, which must be the gateway (NAT)
+    #[arg(long, value_name = "ADDRESS")]
+    pub director: Vec<IpAddr>,
+    /// Print the commands that would do the same, and do nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// How packets reach a real server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum RealServerMode {
+    /// NAT: its gateway must be the director
+    Nat,
+    /// Direct routing: the service's address on lo, not answered for
+    Dr,
+    /// Tunnel: as direct routing, and the outer header is taken off
+    Tun,
+}
+
+fn source_nat(text: &str) -> Result<(IpNet, IpAddr), String> {
+    let (network, address) =
+        text.split_once('=').ok_or("expected NETWORK=ADDRESS, such as 10.0.0.0/24=192.0.2.1")?;
+    let network: IpNet = network
+        .parse()
+        .map_err(|_| format!("`{network}` is not a network; expected one such as 10.0.0.0/24"))?;
+    let address: IpAddr = address
+        .parse()
+        .map_err(|_| format!("`{address}` is not an address; expected one such as 192.0.2.1"))?;
+    if network.addr().is_ipv4() == address.is_ipv4() {
+        Ok((network, address))
+    } else {
+        Err(format!("{network} and {address} are not of one address family"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_contradicts_itself_nowhere() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_source_nat_names_its_network_and_address() {
+        assert!(source_nat("10.0.0.0/24=192.0.2.1").is_ok());
+        for wrong in ["10.0.0.0/24", "10.0.0.0/33=192.0.2.1", "10.0.0.0/24=fd00::1", "10.0.0.0/24=x"] {
+            assert!(source_nat(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn every_command_has_a_first_line_of_help() {
+        fn walk(command: &clap::Command) {
+            assert!(command.get_about().is_some(), "{}", command.get_name());
+            command.get_subcommands().filter(|sub| sub.get_name() != "help").for_each(walk);
+        }
+        walk(&Cli::command());
+    }
+}

@@ -1,0 +1,126 @@
+//! A mistake in a file, shown where it stands: file, line, column, a caret, what was expected, a suggestion.
+
+use std::fmt;
+use std::ops::Range;
+
+use annotate_snippets::renderer::DecorStyle;
+use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+
+/// One mistake.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mistake {
+    title: String,
+    span: Range<usize>,
+    label: String,
+    also: Option<(Range<usize>, String)>,
+    help: Option<String>,
+}
+
+impl Mistake {
+    /// `title` says what is wrong, `label` what was expected at `span` (bytes of the file).
+    pub fn new(span: Range<usize>, title: impl Into<String>, label: impl Into<String>) -> Self {
+        Self { title: title.into(), span, label: label.into(), also: None, help: None }
+    }
+
+    /// Adds what to do about it.
+    #[must_use]
+    pub fn with_help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// Adds the one of `known` that `written` was probably meant to be, if there is one.
+    #[must_use]
+    pub fn suggesting<'a>(mut self, written: &str, known: impl IntoIterator<Item = &'a str>) -> Self {
+        if let Some(near) = nearest(written, known) {
+            self.help = Some(format!("did you mean `{near}`?"));
+        }
+        self
+    }
+
+    /// Adds another place that has to do with it.
+    #[must_use]
+    pub fn with_also(mut self, span: Range<usize>, label: impl Into<String>) -> Self {
+        self.also = Some((span, label.into()));
+        self
+    }
+
+    fn render(&self, renderer: &Renderer, origin: &str, source: &str) -> String {
+        let snippet = Snippet::source(source)
+            .path(origin)
+            .annotation(AnnotationKind::Primary.span(visible(source, &self.span)).label(&self.label));
+        let snippet = match &self.also {
+            Some((span, label)) => {
+                snippet.annotation(AnnotationKind::Context.span(visible(source, span)).label(label))
+            }
+            None => snippet,
+        };
+        let group: Group<'_> = Level::ERROR.primary_title(&self.title).element(snippet);
+        let group = match &self.help {
+            Some(help) => group.element(Level::HELP.message(help)),
+            None => group,
+        };
+        renderer.render(&[group])
+    }
+}
+
+/// Every mistake of one file, ready to be shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mistakes {
+    origin: String,
+    source: String,
+    mistakes: Vec<Mistake>,
+}
+
+impl Mistakes {
+    /// The mistakes in `source`, which is called `origin`.
+    pub fn new(origin: &str, source: &str, mistakes: Vec<Mistake>) -> Self {
+        Self { origin: origin.to_owned(), source: source.to_owned(), mistakes }
+    }
+}
+
+impl fmt::Display for Mistakes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let renderer = Renderer::plain().decor_style(DecorStyle::Ascii);
+        for (index, mistake) in self.mistakes.iter().enumerate() {
+            if index > 0 {
+                f.write_str("\n\n")?;
+            }
+            f.write_str(&mistake.render(&renderer, &self.origin, &self.source))?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Mistakes {}
+
+/// The span, cut to the first line it touches: a caret under a whole table tells nobody anything.
+fn visible(source: &str, span: &Range<usize>) -> Range<usize> {
+    let start = span.start.min(source.len());
+    let end = span.end.min(source.len()).max(start);
+    let line = source.get(start..end).and_then(|text| text.find('\n')).map_or(end, |newline| start + newline);
+    start..line.max(start)
+}
+
+fn nearest<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let written = written.to_lowercase();
+    known
+        .into_iter()
+        .map(|name| (strsim::damerau_levenshtein(&written, name), name))
+        .filter(|&(distance, name)| distance <= 1 + name.len().min(written.len()) / 4)
+        .min_by_key(|&(distance, _)| distance)
+        .map(|(_, name)| name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_near_name_is_suggested() {
+        let known = ["rr", "wrr", "wlc", "sh"];
+        assert_eq!(nearest("wwr", known), Some("wrr"));
+        assert_eq!(nearest("WLC", known), Some("wlc"));
+        assert_eq!(nearest("round-robin", known), None);
+    }
+}

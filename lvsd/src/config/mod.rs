@@ -1,0 +1,159 @@
+//! What the daemon was told to be, read as a whole before anything is started or changed.
+
+mod mistake;
+mod rules;
+mod schema;
+mod validate;
+
+use std::fs;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+use clap::ValueEnum;
+use ipnet::IpNet;
+use serde::Deserialize;
+
+use crate::message::{RealServer, Timeouts, VirtualService};
+
+pub use mistake::{Mistake, Mistakes};
+
+/// Everything the daemon runs by.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Config {
+    /// The interfaces packets are taken from.
+    pub interfaces: Vec<String>,
+    /// How the XDP program is attached.
+    pub mode: XdpMode,
+    /// Queues of each interface to serve, one worker each; all of them when absent.
+    pub queues: Option<u32>,
+    /// Where the control socket lies; [`DEFAULT_SOCKET`](crate::args::DEFAULT_SOCKET) when absent.
+    pub socket: Option<PathBuf>,
+    /// What is logged.
+    pub log: Option<String>,
+    /// Connections the table may hold; the daemon's own default when absent.
+    pub connection_limit: Option<u32>,
+    /// Timeouts to start with.
+    pub timeouts: Option<Timeouts>,
+    /// What is set up on the director's host while the daemon runs.
+    pub host: HostConfig,
+    /// The virtual services with their real servers, in the file's order.
+    pub services: Vec<ServiceConfig>,
+}
+
+/// A virtual service with its real servers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ServiceConfig {
+    /// The service.
+    pub service: VirtualService,
+    /// Its servers, in the order they are added.
+    pub servers: Vec<RealServer>,
+}
+
+/// What is set up on the director's host.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct HostConfig {
+    /// Service addresses to put on interfaces.
+    pub vips: Vec<VipConfig>,
+    /// Source NAT for what the servers themselves ask of others.
+    pub source_nat: Vec<SourceNatConfig>,
+}
+
+impl HostConfig {
+    /// True when the host is to be left as it is.
+    pub const fn is_empty(&self) -> bool {
+        self.vips.is_empty() && self.source_nat.is_empty()
+    }
+}
+
+/// A service address on an interface.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VipConfig {
+    /// The address.
+    pub address: IpAddr,
+    /// The interface that carries it.
+    pub interface: String,
+    /// The address's label, such as `eth0:0`.
+    pub label: Option<String>,
+}
+
+/// Source NAT of one network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceNatConfig {
+    /// The servers' network.
+    pub from: IpNet,
+    /// Only what leaves through this interface.
+    pub out: Option<String>,
+    /// The address it leaves under; that of the interface when absent.
+    pub to: Option<IpAddr>,
+}
+
+/// How the XDP program is attached to an interface.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum XdpMode {
+    /// Native where the driver can, generic otherwise
+    #[default]
+    Auto,
+    /// In the driver
+    Native,
+    /// In the kernel's generic path: slower, works everywhere
+    Generic,
+}
+
+/// A file that could not be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// It could not be read.
+    #[error("{}: {source}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// It has mistakes.
+    #[error(transparent)]
+    Mistaken(#[from] Mistakes),
+}
+
+impl Config {
+    /// Reads a configuration file (TOML).
+    ///
+    /// # Errors
+    /// The file cannot be read, or has mistakes; each names its line and column.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        Ok(Self::parse(&path.display().to_string(), &read(path)?)?)
+    }
+
+    /// Reads a configuration out of `source`; `origin` names it in messages.
+    ///
+    /// # Errors
+    /// The text has mistakes.
+    pub fn parse(origin: &str, source: &str) -> Result<Self, Mistakes> {
+        schema::parse(source)
+            .map_err(|mistake| vec![mistake])
+            .and_then(validate::config)
+            .map_err(|mistakes| Mistakes::new(origin, source, mistakes))
+    }
+
+    /// Adds the services of a file in the format of `ipvsadm -S`.
+    ///
+    /// # Errors
+    /// The file cannot be read, or has mistakes; the configuration is then as it was.
+    pub fn load_rules(&mut self, path: &Path) -> Result<(), ConfigError> {
+        let source = read(path)?;
+        let services = rules::parse(&source, &self.services)
+            .map_err(|mistakes| Mistakes::new(&path.display().to_string(), &source, mistakes))?;
+        self.services = services;
+        Ok(())
+    }
+}
+
+fn read(path: &Path) -> Result<String, ConfigError> {
+    fs::read_to_string(path).map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })
+}
+
+/// The names of the schedulers there are.
+fn schedulers() -> Vec<&'static str> {
+    vec!["rr", "wrr", "lc", "wlc", "sed", "nq", "sh", "dh", "mh", "lblc", "lblcr", "fo", "ovf", "twos"]
+}
