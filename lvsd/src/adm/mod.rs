@@ -4,14 +4,33 @@
 //! ```text
 //! argv -> args::parse -> Command -> Request -> Backend -> Response -> render -> text
 //! ```
+//!
+//! Two options are lvsadm's own: `--json` prints a listing as the JSON of the control socket's answer, and
+//! `--socket PATH` names the daemon's socket. ipvsadm's options cannot be abbreviated, so they collide with none.
 
+mod address;
+mod args;
+mod command;
+mod draft;
+mod failure;
+mod flags;
+mod help;
+mod legal;
 mod names;
+mod option;
+mod refusal;
+mod render;
+mod scan;
+mod session;
 
 use std::io::{BufRead, Write};
 
 pub use names::Names;
 
 use crate::message::{Request, Response};
+use option::Opt;
+use scan::{Found, Scanner};
+use session::Session;
 
 /// Who carries requests out: the daemon behind its socket, or a registry in the same process.
 pub trait Backend {
@@ -40,12 +59,29 @@ pub struct BackendError(pub String);
 /// ipvsadm prints to its standard output goes to `out`, what it prints to its standard error to `err`; a failing
 /// writer is not an error (a closed pipe), the command is carried out all the same.
 pub fn run(
-    _args: &[&str],
-    _names: Names,
-    _stdin: &mut dyn BufRead,
-    _backend: &mut dyn Backend,
-    _out: &mut dyn Write,
-    _err: &mut dyn Write,
+    args: &[&str],
+    names: Names,
+    stdin: &mut dyn BufRead,
+    backend: &mut dyn Backend,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
 ) -> u8 {
-    255
+    Session::new(names, backend, out, err).run(args, stdin)
 }
+
+/// The value of `--socket`, wherever it stands; the last one counts.
+///
+/// What else is wrong with the arguments is left to [`run`].
+pub fn socket<'a>(args: &'a [&'a str]) -> Option<&'a str> {
+    let mut scanner = Scanner::new(args);
+    let mut socket = None;
+    while let Ok(Some(found)) = scanner.next_option() {
+        if let Found { opt: Opt::Socket, value } = found {
+            socket = value.or(socket);
+        }
+    }
+    socket
+}
+
+#[cfg(test)]
+mod tests;
