@@ -65,136 +65,126 @@ struct gue {
 	__be16 flags;
 } __attribute__((packed));
 
-/* Moves the cursor behind a GRE header; the EtherType of what follows, or 0. */
-static __always_inline __u16 skip_gre(struct cursor *cursor)
+/* Where the inner packet begins and what it is; type 0 for no tunnel of ours. */
+struct inner {
+	__u32 offset;
+	__u32 type;
+};
+
+static const struct inner NONE = { 0, 0 };
+
+static __always_inline struct inner behind_gre(struct xdp_md *xdp, __u32 offset)
 {
-	struct gre *gre = PEEK(cursor, struct gre);
-	if (!gre)
-		return 0;
-	__u16 flags = bpf_ntohs(gre->flags);
-	__u16 type = bpf_ntohs(gre->type);
+	struct gre gre;
+	if (READ(xdp, offset, gre))
+		return NONE;
+	__u32 flags = bpf_ntohs(gre.flags);
 	if (flags & ~GRE_KNOWN)
-		return 0;
-	cursor->at += sizeof(*gre);
-	if (flags & GRE_CHECKSUM)
-		cursor->at += 4;
-	if (flags & GRE_KEY)
-		cursor->at += 4;
-	if (flags & GRE_SEQUENCE)
-		cursor->at += 4;
-	return type;
+		return NONE;
+	struct inner inner = { offset + sizeof(gre), bpf_ntohs(gre.type) };
+	/* Each of the three known flags stands for a word. */
+	inner.offset += 4 * (!!(flags & GRE_CHECKSUM) + !!(flags & GRE_KEY) + !!(flags & GRE_SEQUENCE));
+	return inner;
 }
 
-/* Moves the cursor behind UDP and GUE headers; the protocol of what follows, or 0. */
-static __always_inline __u8 skip_gue(struct cursor *cursor)
-{
-	__u32 zero = 0;
-	__u32 *port = bpf_map_lookup_elem(&lvsd_gue, &zero);
-	struct udp *udp = PEEK(cursor, struct udp);
-	if (!udp || !port || !*port || bpf_ntohs(udp->ports.destination) != *port)
-		return 0;
-	cursor->at += sizeof(*udp);
-	struct gue *gue = PEEK(cursor, struct gue);
-	if (!gue || gue->version_control_length >> 5)
-		return 0;
-	__u8 proto = gue->proto;
-	cursor->at += sizeof(*gue) + (gue->version_control_length & 0x1f) * 4;
-	return proto;
-}
-
-static __always_inline __u16 ether_type_of(__u8 proto)
+static __always_inline __u32 ether_type_of(__u32 proto)
 {
 	return proto == PROTO_IPIP ? ETHERTYPE_IPV4 : proto == PROTO_IPV6 ? ETHERTYPE_IPV6 : 0;
 }
 
-/* Moves the cursor from the outer IP header to the inner one; the EtherType of that, or 0 for no tunnel of ours. */
-static __always_inline __u16 skip_outer(struct cursor *cursor, __u16 type)
+static __always_inline struct inner behind_gue(struct xdp_md *xdp, __u32 offset)
 {
-	struct packet outer;
-	if (type == ETHERTYPE_IPV4) {
-		if (!read_ipv4(cursor, &outer))
-			return 0;
-	} else if (type != ETHERTYPE_IPV6 || !read_ipv6(cursor, &outer)) {
-		return 0;
-	}
-	if (outer.is_fragment || outer.is_cut)
-		return 0;
-	if (outer.proto != PROTO_IPIP && outer.proto != PROTO_IPV6 && outer.proto != PROTO_GRE &&
-	    outer.proto != PROTO_UDP)
-		return 0;
+	__u32 zero = 0;
+	__u32 *port = bpf_map_lookup_elem(&lvsd_gue, &zero);
+	struct udp udp;
+	struct gue gue;
+	if (!port || !*port || READ(xdp, offset, udp) || bpf_ntohs(udp.ports.destination) != *port)
+		return NONE;
+	/* Version 0 and no control message. */
+	if (READ(xdp, offset + sizeof(udp), gue) || gue.version_control_length >> 5)
+		return NONE;
+	offset += sizeof(udp) + sizeof(gue) + gue.version_control_length * 4;
+	struct inner inner = { offset, ether_type_of(gue.proto) };
+	return inner;
+}
+
+/* The packet inside the one that begins behind `link`. */
+static __always_inline struct inner find_inner(struct xdp_md *xdp, struct link link)
+{
+	struct packet outer = {};
+	__u32 offset = 0;
+	if (link.type == ETHERTYPE_IPV4)
+		offset = read_ipv4(xdp, link.length, &outer);
+	else if (link.type == ETHERTYPE_IPV6)
+		offset = read_ipv6(xdp, link.length, &outer);
+	if (!offset || outer.is_fragment || outer.is_cut)
+		return NONE;
 	if (!bpf_map_lookup_elem(&lvsd_outer, &outer.destination))
-		return 0;
+		return NONE;
 	if (outer.proto == PROTO_GRE)
-		return skip_gre(cursor);
-	return ether_type_of(outer.proto == PROTO_UDP ? skip_gue(cursor) : outer.proto);
+		return behind_gre(xdp, offset);
+	if (outer.proto == PROTO_UDP)
+		return behind_gue(xdp, offset);
+	struct inner inner = { offset, ether_type_of(outer.proto) };
+	return inner;
 }
 
-/* Whether the IP header at the cursor is addressed to a VIP. */
-static __always_inline int is_for_vip(struct cursor *cursor, __u16 type)
+static __always_inline int is_for_vip(struct xdp_md *xdp, struct inner inner)
 {
-	struct address destination;
-	if (type == ETHERTYPE_IPV4) {
-		struct ipv4 *inner = PEEK(cursor, struct ipv4);
-		if (!inner || inner->version_length >> 4 != 4)
-			return 0;
-		destination = address_v4(inner->destination);
-	} else if (type == ETHERTYPE_IPV6) {
-		struct ipv6 *inner = PEEK(cursor, struct ipv6);
-		if (!inner || (bpf_ntohl(inner->version_class_flow) >> 28) != 6)
-			return 0;
-		destination = address_v6(inner->destination);
+	struct packet packet = {};
+	__u32 end = 0;
+	if (inner.type == ETHERTYPE_IPV4)
+		end = read_ipv4(xdp, inner.offset, &packet);
+	else if (inner.type == ETHERTYPE_IPV6)
+		end = read_ipv6(xdp, inner.offset, &packet);
+	return end && bpf_map_lookup_elem(&lvsd_inner, &packet.destination);
+}
+
+/* Cuts what lies between the link layer's header and the inner packet out of the frame. */
+static __always_inline int cut(struct xdp_md *xdp, struct link link, struct inner inner)
+{
+	struct ethernet ethernet;
+	struct vlan tags[MAX_VLAN_TAGS];
+	__u32 tagged = link.length - sizeof(ethernet);
+	__be16 type = bpf_htons(inner.type);
+
+	if (READ(xdp, 0, ethernet))
+		return XDP_DROP;
+	if (tagged > 0 && READ(xdp, sizeof(ethernet), tags[0]))
+		return XDP_DROP;
+	if (tagged > sizeof(tags[0]) && READ(xdp, sizeof(ethernet) + sizeof(tags[0]), tags[1]))
+		return XDP_DROP;
+	if (bpf_xdp_adjust_head(xdp, inner.offset - link.length))
+		return XDP_DROP;
+
+	/* The innermost type is the one that names the packet. */
+	if (tagged > sizeof(tags[0])) {
+		tags[1].type = type;
+		if (bpf_xdp_store_bytes(xdp, sizeof(ethernet) + sizeof(tags[0]), &tags[1], sizeof(tags[1])))
+			return XDP_DROP;
+	} else if (tagged > 0) {
+		tags[0].type = type;
 	} else {
-		return 0;
+		ethernet.type = type;
 	}
-	return !!bpf_map_lookup_elem(&lvsd_inner, &destination);
-}
-
-/* Cuts `outer` bytes out behind a link-layer header of `link` bytes and gives that the EtherType `type`. */
-static __always_inline int cut(struct xdp_md *xdp, __u32 link, __u32 outer, __u16 type)
-{
-	__u8 header[sizeof(struct ethernet) + MAX_VLAN_TAGS * sizeof(struct vlan)];
-	/* Whole words from the front: the tags are 4 bytes and the Ethernet header 14. */
-	if (bpf_xdp_load_bytes(xdp, 0, header, sizeof(struct ethernet)))
+	if (tagged > 0 && bpf_xdp_store_bytes(xdp, sizeof(ethernet), &tags[0], sizeof(tags[0])))
 		return XDP_DROP;
-	if (link >= sizeof(struct ethernet) + sizeof(struct vlan) &&
-	    bpf_xdp_load_bytes(xdp, sizeof(struct ethernet), header + sizeof(struct ethernet), sizeof(struct vlan)))
-		return XDP_DROP;
-	if (link > sizeof(struct ethernet) + sizeof(struct vlan) &&
-	    bpf_xdp_load_bytes(xdp, sizeof(struct ethernet) + sizeof(struct vlan),
-			       header + sizeof(struct ethernet) + sizeof(struct vlan), sizeof(struct vlan)))
-		return XDP_DROP;
-	if (bpf_xdp_adjust_head(xdp, outer))
-		return XDP_DROP;
-
-	type = bpf_htons(type);
-	if (link == sizeof(struct ethernet)) {
-		__builtin_memcpy(header + 12, &type, sizeof(type));
-		return bpf_xdp_store_bytes(xdp, 0, header, 14) ? XDP_DROP : XDP_PASS;
-	}
-	if (link == sizeof(struct ethernet) + sizeof(struct vlan)) {
-		__builtin_memcpy(header + 16, &type, sizeof(type));
-		return bpf_xdp_store_bytes(xdp, 0, header, 18) ? XDP_DROP : XDP_PASS;
-	}
-	__builtin_memcpy(header + 20, &type, sizeof(type));
-	return bpf_xdp_store_bytes(xdp, 0, header, 22) ? XDP_DROP : XDP_PASS;
+	return bpf_xdp_store_bytes(xdp, 0, &ethernet, sizeof(ethernet)) ? XDP_DROP : XDP_PASS;
 }
 
 SEC("xdp")
 int lvsd_decap(struct xdp_md *xdp)
 {
-	void *start = (void *)(long)xdp->data;
-	struct cursor cursor = { .at = start, .end = (void *)(long)xdp->data_end };
-	__u16 type = skip_ethernet(&cursor);
-	__u32 link = cursor.at - start;
-	type = skip_outer(&cursor, type);
-	if (!type || !is_for_vip(&cursor, type))
+	struct link link = read_link(xdp);
+	struct inner inner = find_inner(xdp, link);
+	if (!inner.type || !is_for_vip(xdp, inner))
 		return XDP_PASS;
 
 	__u32 zero = 0;
 	__u64 *decaps = bpf_map_lookup_elem(&lvsd_decaps, &zero);
 	if (decaps)
 		*decaps += 1;
-	return cut(xdp, link, cursor.at - start - link, type);
+	return cut(xdp, link, inner);
 }
 
 char LICENSE[] SEC("license") = "Dual MIT/GPL";

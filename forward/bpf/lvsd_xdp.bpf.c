@@ -128,7 +128,7 @@ static __always_inline __u32 roles_of(const struct address *address)
 	return roles ? *roles : 0;
 }
 
-static __always_inline int is_endpoint(const struct address *address, __be16 port, __u8 proto, __u8 role)
+static __always_inline int is_endpoint(const struct address *address, __be16 port, __u32 proto, __u8 role)
 {
 	struct endpoint endpoint = { .address = *address, .port = port, .proto = proto, .role = role };
 	if (bpf_map_lookup_elem(&lvsd_vip, &endpoint))
@@ -139,7 +139,7 @@ static __always_inline int is_endpoint(const struct address *address, __be16 por
 	return !!bpf_map_lookup_elem(&lvsd_vip, &endpoint);
 }
 
-static __always_inline int has_ports(__u8 proto)
+static __always_inline int has_ports(__u32 proto)
 {
 	return proto == PROTO_TCP || proto == PROTO_UDP || proto == PROTO_SCTP;
 }
@@ -167,41 +167,42 @@ static __always_inline int is_icmpv6_error(__u8 type)
 }
 
 /*
- * Whether the packet quoted at the cursor is one the director sent: to a client (its source is a service), to a
- * NAT real server (its destination is one) or to a tunnel's far end.
+ * Whether the packet quoted at `offset` is one the director sent: to a client (its source is a service), to a NAT
+ * real server (its destination is one) or to a tunnel's far end.
  */
-static __always_inline int quotes_ours(struct cursor *cursor, int is_v6)
+__attribute__((noinline)) int quotes_ours(struct xdp_md *xdp, __u32 offset, int is_v6)
 {
-	struct packet quoted;
-	if (is_v6 ? !read_ipv6(cursor, &quoted) : !read_ipv4(cursor, &quoted))
+	struct packet quoted = {};
+	offset = is_v6 ? read_ipv6(xdp, offset, &quoted) : read_ipv4(xdp, offset, &quoted);
+	if (!offset)
 		return 0;
 	__u32 from = roles_of(&quoted.source);
 	__u32 to = roles_of(&quoted.destination);
 	if (!HAS_ROLE(from, ROLE_SERVICE) && !HAS_ROLE(to, ROLE_SERVER) && !HAS_ROLE(to, ROLE_TUNNEL))
 		return 0;
 
-	struct ports none = { 0, 0 };
-	struct ports *ports = &none;
-	if (has_ports(quoted.proto)) {
-		ports = quoted.is_later_fragment ? NULL : PEEK(cursor, struct ports);
-		if (!ports)
-			return 1;
-	}
-	return (HAS_ROLE(from, ROLE_SERVICE) &&
-		is_endpoint(&quoted.source, ports->source, quoted.proto, ROLE_SERVICE)) ||
-	       (HAS_ROLE(to, ROLE_SERVER) &&
-		is_endpoint(&quoted.destination, ports->destination, quoted.proto, ROLE_SERVER)) ||
-	       (HAS_ROLE(to, ROLE_TUNNEL) &&
-		is_endpoint(&quoted.destination, ports->destination, quoted.proto, ROLE_TUNNEL));
+	struct ports ports = { 0, 0 };
+	if (has_ports(quoted.proto) && (quoted.is_later_fragment || READ(xdp, offset, ports)))
+		return 1;
+	return is_endpoint(&quoted.source, ports.source, quoted.proto, ROLE_SERVICE) ||
+	       is_endpoint(&quoted.destination, ports.destination, quoted.proto, ROLE_SERVER) ||
+	       is_endpoint(&quoted.destination, ports.destination, quoted.proto, ROLE_TUNNEL);
 }
 
 /* Why the frame is the director's, or COUNT_PASSED. */
-static __always_inline __u32 claim(struct cursor *cursor)
+__attribute__((noinline)) int claim(struct xdp_md *xdp)
 {
-	struct packet packet;
-	__u16 type = skip_ethernet(cursor);
-	int is_v6 = type == ETHERTYPE_IPV6;
-	if (is_v6 ? !read_ipv6(cursor, &packet) : type != ETHERTYPE_IPV4 || !read_ipv4(cursor, &packet))
+	struct packet packet = {};
+	struct link link = read_link(xdp);
+	int is_v6 = link.type == ETHERTYPE_IPV6;
+	__u32 offset;
+	if (is_v6)
+		offset = read_ipv6(xdp, link.length, &packet);
+	else if (link.type == ETHERTYPE_IPV4)
+		offset = read_ipv4(xdp, link.length, &packet);
+	else
+		return COUNT_PASSED;
+	if (!offset)
 		return COUNT_PASSED;
 
 	if (is_marked(&packet.destination))
@@ -211,16 +212,15 @@ static __always_inline __u32 claim(struct cursor *cursor)
 	__u32 from = roles_of(&packet.source);
 
 	if (packet.proto == (is_v6 ? PROTO_ICMPV6 : PROTO_ICMP) && !packet.is_cut) {
-		/* A long ping's parts; errors fit into one packet. */
-		if (packet.is_fragment)
+		struct icmp icmp;
+		/* Errors fit into one packet; what comes in parts is a long ping. */
+		if (packet.is_fragment || READ(xdp, offset, icmp))
 			return COUNT_PASSED;
-		struct icmp *icmp = PEEK(cursor, struct icmp);
-		if (!icmp || !(is_v6 ? is_icmpv6_error(icmp->type) : is_icmp_error(icmp->type)))
+		if (!(is_v6 ? is_icmpv6_error(icmp.type) : is_icmp_error(icmp.type)))
 			return COUNT_PASSED;
 		if (HAS_ROLE(to, ROLE_SERVICE))
 			return COUNT_ICMP;
-		cursor->at += sizeof(*icmp);
-		return quotes_ours(cursor, is_v6) ? COUNT_ICMP : COUNT_PASSED;
+		return quotes_ours(xdp, offset + sizeof(icmp), is_v6) ? COUNT_ICMP : COUNT_PASSED;
 	}
 
 	if (!HAS_ROLE(to, ROLE_SERVICE) && !HAS_ROLE(from, ROLE_SERVER))
@@ -228,15 +228,12 @@ static __always_inline __u32 claim(struct cursor *cursor)
 	/* The parts of one datagram stay together, and only the first has ports. */
 	if (packet.is_fragment || packet.is_cut)
 		return COUNT_FRAGMENT;
-	if (!has_ports(packet.proto))
+	struct ports ports;
+	if (!has_ports(packet.proto) || READ(xdp, offset, ports))
 		return COUNT_PASSED;
-	struct ports *ports = PEEK(cursor, struct ports);
-	if (!ports)
-		return COUNT_PASSED;
-	if (HAS_ROLE(to, ROLE_SERVICE) &&
-	    is_endpoint(&packet.destination, ports->destination, packet.proto, ROLE_SERVICE))
+	if (is_endpoint(&packet.destination, ports.destination, packet.proto, ROLE_SERVICE))
 		return COUNT_SERVICE;
-	if (HAS_ROLE(from, ROLE_SERVER) && is_endpoint(&packet.source, ports->source, packet.proto, ROLE_SERVER))
+	if (HAS_ROLE(from, ROLE_SERVER) && is_endpoint(&packet.source, ports.source, packet.proto, ROLE_SERVER))
 		return COUNT_REPLY;
 	return COUNT_PASSED;
 }
@@ -244,8 +241,7 @@ static __always_inline __u32 claim(struct cursor *cursor)
 SEC("xdp")
 int lvsd_xdp(struct xdp_md *xdp)
 {
-	struct cursor cursor = { .at = (void *)(long)xdp->data, .end = (void *)(long)xdp->data_end };
-	__u32 reason = claim(&cursor);
+	__u32 reason = claim(xdp);
 	if (reason == COUNT_PASSED) {
 		count(COUNT_PASSED);
 		return XDP_PASS;

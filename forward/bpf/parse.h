@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 OR GPL-2.0 */
 /*
- * What both programs need to walk a frame: the headers as they lie in it, and a cursor that never leaves it.
+ * What both programs need to walk a frame: the headers as they lie in it, and reading them at an offset.
+ *
+ * Headers are copied out with bpf_xdp_load_bytes and the functions that branch much are global ones: the verifier
+ * then looks at each once and alone, where pointers into the packet would have it look at every path through all.
  *
  * The kernel's own header files are not used for the protocols, so that the compiled object does not depend on
  * the version of the headers installed.
@@ -70,12 +73,7 @@ struct ipv6 {
 	__be32 destination[4];
 } __attribute__((packed));
 
-/* Every extension header but the fragment header: its length counts 8 bytes beyond the first 8. */
-struct extension {
-	__u8 next;
-	__u8 length;
-} __attribute__((packed));
-
+/* Other extension headers have their length where this one has `reserved`, in 8 bytes beyond the first 8. */
 struct fragment {
 	__u8 next;
 	__u8 reserved;
@@ -99,13 +97,8 @@ struct icmp {
 	__be32 rest;
 } __attribute__((packed));
 
-struct cursor {
-	void *at;
-	void *end;
-};
-
-/* The next `type` at the cursor, or NULL when the frame ends before it does; the cursor stays. */
-#define PEEK(cursor, type) ((cursor)->at + sizeof(type) > (cursor)->end ? NULL : (type *)(cursor)->at)
+/* Copies the header at `offset` into `header`; not 0 when the frame ends before it does. */
+#define READ(xdp, offset, header) bpf_xdp_load_bytes(xdp, offset, &(header), sizeof(header))
 
 /* An address as every map has it: IPv4 as ::ffff:a.b.c.d. */
 struct address {
@@ -124,105 +117,110 @@ static __always_inline struct address address_v6(const __be32 word[4])
 	return address;
 }
 
-/* Moves the cursor behind the Ethernet header and up to MAX_VLAN_TAGS tags; the EtherType, or 0. */
-static __always_inline __u16 skip_ethernet(struct cursor *cursor)
+/* Where the link layer's header ends and what follows it. */
+struct link {
+	__u32 length;
+	/* The EtherType; 0 for a frame that ends too early. */
+	__u32 type;
+};
+
+/* Reads the Ethernet header and up to MAX_VLAN_TAGS tags. */
+static __always_inline struct link read_link(struct xdp_md *xdp)
 {
-	struct ethernet *ethernet = PEEK(cursor, struct ethernet);
-	if (!ethernet)
-		return 0;
-	__u16 type = bpf_ntohs(ethernet->type);
-	cursor->at += sizeof(*ethernet);
+	struct link link = { 0, 0 };
+	struct ethernet ethernet;
+	if (READ(xdp, 0, ethernet))
+		return link;
+	link.length = sizeof(ethernet);
+	link.type = bpf_ntohs(ethernet.type);
 
 #pragma unroll
 	for (int i = 0; i < MAX_VLAN_TAGS; i++) {
-		if (type != ETHERTYPE_VLAN && type != ETHERTYPE_QINQ)
+		struct vlan vlan;
+		if (link.type != ETHERTYPE_VLAN && link.type != ETHERTYPE_QINQ)
 			break;
-		struct vlan *vlan = PEEK(cursor, struct vlan);
-		if (!vlan)
-			return 0;
-		type = bpf_ntohs(vlan->type);
-		cursor->at += sizeof(*vlan);
+		if (READ(xdp, link.length, vlan)) {
+			link.type = 0;
+			break;
+		}
+		link.length += sizeof(vlan);
+		link.type = bpf_ntohs(vlan.type);
 	}
-	return type;
+	return link;
 }
 
 /* The IP header fields the programs decide by, of a packet or of one quoted in an ICMP error. */
 struct packet {
 	struct address source;
 	struct address destination;
-	__u8 proto;
+	__u32 proto;
 	/* Any fragment, the first one too. */
-	__u8 is_fragment;
+	__u32 is_fragment;
 	/* A fragment without the ports: not the first one. */
-	__u8 is_later_fragment;
+	__u32 is_later_fragment;
 	/* The chain of extension headers could not be followed to its end. */
-	__u8 is_cut;
+	__u32 is_cut;
 };
 
-/* Reads the IPv4 header at the cursor and moves behind it; false for what is no IPv4 header. */
-static __always_inline int read_ipv4(struct cursor *cursor, struct packet *packet)
+/* Reads the IPv4 header at `offset`; the offset behind it, or 0 for what is no IPv4 header. */
+__attribute__((noinline)) int read_ipv4(struct xdp_md *xdp, __u32 offset, struct packet *packet)
 {
-	struct ipv4 *header = PEEK(cursor, struct ipv4);
-	if (!header || header->version_length >> 4 != 4)
+	struct ipv4 header;
+	if (!packet || READ(xdp, offset, header) || header.version_length >> 4 != 4)
 		return 0;
-	__u32 length = (header->version_length & 0xf) * 4;
-	if (length < sizeof(*header))
+	__u32 length = (header.version_length & 0xf) * 4;
+	if (length < sizeof(header))
 		return 0;
-	packet->source = address_v4(header->source);
-	packet->destination = address_v4(header->destination);
-	packet->proto = header->proto;
-	packet->is_fragment = !!(header->fragment & bpf_htons(IPV4_MORE_OR_OFFSET));
-	packet->is_later_fragment = !!(header->fragment & bpf_htons(IPV4_OFFSET));
+	packet->source = address_v4(header.source);
+	packet->destination = address_v4(header.destination);
+	packet->proto = header.proto;
+	packet->is_fragment = !!(header.fragment & bpf_htons(IPV4_MORE_OR_OFFSET));
+	packet->is_later_fragment = !!(header.fragment & bpf_htons(IPV4_OFFSET));
 	packet->is_cut = 0;
-	cursor->at += length;
-	return 1;
+	return offset + length;
 }
 
-/* Reads the IPv6 header at the cursor, moves behind it and up to MAX_EXTENSIONS extension headers. */
-static __always_inline int read_ipv6(struct cursor *cursor, struct packet *packet)
+static __always_inline int is_extension(__u32 next)
 {
-	struct ipv6 *header = PEEK(cursor, struct ipv6);
-	if (!header || (bpf_ntohl(header->version_class_flow) >> 28) != 6)
+	return next == PROTO_HOP_BY_HOP || next == PROTO_ROUTING || next == PROTO_DESTINATION ||
+	       next == PROTO_FRAGMENT;
+}
+
+/* Reads the IPv6 header at `offset` and up to MAX_EXTENSIONS behind it; the offset behind those, or 0. */
+__attribute__((noinline)) int read_ipv6(struct xdp_md *xdp, __u32 offset, struct packet *packet)
+{
+	struct ipv6 header;
+	if (!packet || READ(xdp, offset, header) || bpf_ntohl(header.version_class_flow) >> 28 != 6)
 		return 0;
-	packet->source = address_v6(header->source);
-	packet->destination = address_v6(header->destination);
+	packet->source = address_v6(header.source);
+	packet->destination = address_v6(header.destination);
 	packet->is_fragment = 0;
 	packet->is_later_fragment = 0;
 	packet->is_cut = 0;
-	__u8 next = header->next;
-	cursor->at += sizeof(*header);
+	__u32 next = header.next;
+	offset += sizeof(header);
 
-#pragma unroll
-	for (int i = 0; i < MAX_EXTENSIONS; i++) {
-		if (next == PROTO_FRAGMENT) {
-			struct fragment *fragment = PEEK(cursor, struct fragment);
-			if (!fragment) {
-				packet->is_cut = 1;
-				break;
-			}
-			packet->is_fragment = 1;
-			packet->is_later_fragment = !!(fragment->offset_more & bpf_htons(IPV6_OFFSET));
-			next = fragment->next;
-			cursor->at += sizeof(*fragment);
-			if (packet->is_later_fragment)
-				break;
-		} else if (next == PROTO_HOP_BY_HOP || next == PROTO_ROUTING || next == PROTO_DESTINATION) {
-			struct extension *extension = PEEK(cursor, struct extension);
-			if (!extension) {
-				packet->is_cut = 1;
-				break;
-			}
-			next = extension->next;
-			cursor->at += ((__u32)extension->length + 1) * 8;
-		} else {
+	for (int i = 0; i < MAX_EXTENSIONS && is_extension(next); i++) {
+		/* The fragment header is as long as the others are at least, and begins like them. */
+		struct fragment extension;
+		if (READ(xdp, offset, extension))
 			break;
+		__u32 length = 8;
+		if (next == PROTO_FRAGMENT) {
+			packet->is_fragment = 1;
+			if (extension.offset_more & bpf_htons(IPV6_OFFSET))
+				packet->is_later_fragment = 1;
+		} else {
+			length += extension.reserved * 8;
 		}
+		next = extension.next;
+		offset += length;
+		if (packet->is_later_fragment)
+			break;
 	}
-	if (next == PROTO_HOP_BY_HOP || next == PROTO_ROUTING || next == PROTO_DESTINATION ||
-	    next == PROTO_FRAGMENT)
-		packet->is_cut = 1;
+	packet->is_cut = is_extension(next);
 	packet->proto = next;
-	return 1;
+	return offset;
 }
 
 #endif

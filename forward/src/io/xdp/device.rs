@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use super::port::PortStatistics;
 use super::umem::{BATCH, Frame, Frames, Rings};
+use crate::headers::Headers;
 use crate::io::tun::Tun;
 use crate::io::{Burst, PacketIo, sys};
 use crate::packet::Packet;
+use crate::rewrite::complete_partial;
 use crate::verdict::{DropReason, Drops, PortId, Verdict};
 
 /// The shortest frame the kernel sends: an Ethernet header.
@@ -151,11 +153,10 @@ impl XdpDevice {
             burst.received += 1;
             let verdict = self.frames.open(&mut frame, |packet| {
                 let verdict = on_packet(port, packet);
-                if verdict == Verdict::ToHost {
-                    hand_over(self.tun.as_ref(), packet.bytes())
-                } else {
-                    verdict
+                if verdict == Verdict::ToHost && !hand_over(self.tun.as_ref(), packet.bytes_mut()) {
+                    return Verdict::Drop(DropReason::HostFull);
                 }
+                verdict
             });
             self.carry_out(verdict, at, frame, burst);
         }
@@ -279,11 +280,13 @@ impl XdpDevice {
     }
 }
 
-fn hand_over(tun: Option<&Tun>, frame: &[u8]) -> Verdict {
-    match tun.map(|tun| tun.send(frame)) {
-        Some(Ok(())) => Verdict::ToHost,
-        Some(Err(_)) | None => Verdict::Drop(DropReason::HostFull),
+/// Writes a frame to the TUN device with its checksum completed, which the host's kernel verifies; false when
+/// it did not take it.
+fn hand_over(tun: Option<&Tun>, frame: &mut [u8]) -> bool {
+    if let Ok(headers) = Headers::parse(frame) {
+        complete_partial(frame, &headers);
     }
+    tun.is_some_and(|tun| tun.send(frame).is_ok())
 }
 
 impl PacketIo for XdpDevice {
@@ -335,8 +338,11 @@ impl PacketIo for XdpDevice {
     }
 
     fn inject_to_host(&mut self, frame: &[u8]) -> io::Result<()> {
-        let tun = self.tun.as_ref().ok_or(io::ErrorKind::NotFound)?;
-        tun.send(frame).map_err(|reason| io::Error::other(reason.label()))
+        if hand_over(self.tun.as_ref(), &mut frame.to_vec()) {
+            Ok(())
+        } else {
+            Err(io::Error::other(DropReason::HostFull.label()))
+        }
     }
 
     /// Spins for some tens of microseconds at most, then sleeps in poll(2).
