@@ -103,19 +103,32 @@ pub(crate) fn set_socket_option(fd: RawFd, level: c_int, option: c_int, value: c
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
+/// Takes the error that waits at a socket, such as `ENETDOWN` once its interface is gone.
+pub(crate) fn take_socket_error(fd: RawFd) -> io::Result<Option<io::Error>> {
+    let mut error: c_int = 0;
+    let mut length = libc::socklen_t::try_from(size_of::<c_int>()).map_err(io::Error::other)?;
+    let value = std::ptr::from_mut(&mut error).cast();
+    // SAFETY: `value` points at a c_int of this frame and `length` is its size; both live through the call.
+    let result = unsafe { libc::getsockopt(fd, libc::SOL_SOCKET, libc::SO_ERROR, value, &raw mut length) };
+    if result < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok((error != 0).then(|| io::Error::from_raw_os_error(error)))
+}
+
 /// Sleeps until one of `fds` is ready or `timeout` passes (rounded up to milliseconds); an interruption by a
-/// signal is a return like any other.
-pub(crate) fn poll(fds: &mut [libc::pollfd], timeout: Duration) -> io::Result<()> {
+/// signal is a return like any other. True when one is ready.
+pub(crate) fn poll(fds: &mut [libc::pollfd], timeout: Duration) -> io::Result<bool> {
     let milliseconds = c_int::try_from(timeout.as_nanos().div_ceil(1_000_000)).unwrap_or(c_int::MAX);
     let count = libc::nfds_t::try_from(fds.len()).map_err(io::Error::other)?;
     // SAFETY: the pointer and the count are those of one slice, borrowed for the length of the call.
     let ready = unsafe { libc::poll(fds.as_mut_ptr(), count, milliseconds) };
     if ready >= 0 {
-        return Ok(());
+        return Ok(ready > 0);
     }
     let error = io::Error::last_os_error();
     for fd in fds {
         fd.revents = 0;
     }
-    if error.kind() == io::ErrorKind::Interrupted { Ok(()) } else { Err(error) }
+    if error.kind() == io::ErrorKind::Interrupted { Ok(false) } else { Err(error) }
 }

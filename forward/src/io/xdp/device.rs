@@ -240,8 +240,12 @@ impl XdpDevice {
 
     /// Has the kernel send what is pending, and gives it frames to receive into.
     fn flush(&mut self) -> io::Result<()> {
-        for queue in self.queues.iter_mut().filter(|queue| !queue.is_dead) {
-            queue.rings.flush(&mut self.frames)?;
+        for at in 0..self.queues.len() {
+            let Some(queue) = self.queues.get_mut(at).filter(|queue| !queue.is_dead) else { continue };
+            match queue.rings.flush(&mut self.frames) {
+                Err(error) if error.raw_os_error() == Some(libc::ENXIO) => self.bury(at),
+                other => other?,
+            }
         }
         for queue in self.queues.iter_mut().filter(|queue| !queue.is_dead) {
             queue.rings.refill(&mut self.frames)?;
@@ -266,17 +270,26 @@ impl XdpDevice {
         false
     }
 
-    /// Takes note of sockets whose interface is gone; poll(2) would return at once for them for ever.
-    fn bury(&mut self) {
-        for (queue, fd) in self.queues.iter_mut().zip(&mut self.poll_fds) {
-            if fd.revents & (libc::POLLERR | libc::POLLHUP | libc::POLLNVAL) != 0 {
-                queue.is_dead = true;
-                // A negative descriptor is passed over by poll(2).
-                fd.fd = -1;
-                let interface = self.ports.get(queue.port.index()).map_or("?", |port| &port.interface);
-                tracing::error!(interface, queue = queue.number, "the interface is gone");
+    /// Looks for sockets whose interface is gone: such a socket is no longer bound and stays silent.
+    fn check_interfaces(&mut self) -> io::Result<()> {
+        for at in 0..self.queues.len() {
+            let Some(queue) = self.queues.get(at).filter(|queue| !queue.is_dead) else { continue };
+            if sys::take_socket_error(queue.rings.fd())?.is_some() {
+                self.bury(at);
             }
         }
+        Ok(())
+    }
+
+    fn bury(&mut self, at: usize) {
+        let Some(queue) = self.queues.get_mut(at) else { return };
+        queue.is_dead = true;
+        // A negative descriptor is passed over by poll(2).
+        if let Some(fd) = self.poll_fds.get_mut(at) {
+            fd.fd = -1;
+        }
+        let interface = self.ports.get(queue.port.index()).map_or("?", |port| &port.interface);
+        tracing::error!(interface, queue = queue.number, "the interface is gone");
     }
 }
 
@@ -353,9 +366,12 @@ impl PacketIo for XdpDevice {
         }
         let has_unsent = self.queues.iter_mut().any(|queue| !queue.is_dead && queue.rings.has_unsent());
         let timeout = if has_unsent { timeout.min(RETRY) } else { timeout };
-        sys::poll(&mut self.poll_fds, timeout)?;
+        let is_ready = sys::poll(&mut self.poll_fds, timeout)?;
         self.has_slept = true;
-        self.bury();
+        let is_broken = |fd: &libc::pollfd| fd.revents & !libc::POLLIN != 0;
+        if !is_ready || self.poll_fds.iter().any(is_broken) {
+            self.check_interfaces()?;
+        }
         Ok(())
     }
 }
