@@ -255,3 +255,6 @@ impl<B, T> Conn<B, T> {
         self.template.take()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -224,3 +224,6 @@ static INPUT_ONLY: Rows = [
     [CL, I1, IN, CS, CR, CW, CO, CE, ES, SS, SR, SA, RJ, CL],
     [CL, CL, CL, CL, CL, RJ, CL, CL, CL, CL, CL, CL, CL, CL],
 ];
+
+#[cfg(test)]
+mod tests;

@@ -92,3 +92,28 @@ const fn sctp_default(state: SctpState) -> u32 {
         | SctpState::Closed => 61,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_the_kernels() {
+        let timeouts = Timeouts::default();
+        let tcp = TcpState::ALL.map(|state| timeouts.of(State::Tcp(state)));
+        assert_eq!(tcp, [2, 900, 120, 60, 120, 120, 10, 60, 30, 120, 120]);
+        let sctp = SctpState::ALL.map(|state| timeouts.of(State::Sctp(state)));
+        assert_eq!(sctp, [2, 4, 61, 61, 61, 61, 61, 61, 900, 61, 61, 61, 4, 61]);
+        assert_eq!((timeouts.tcp(), timeouts.tcp_fin(), timeouts.udp()), (900, 120, 300));
+    }
+
+    #[test]
+    fn setting_zero_keeps_what_was() {
+        let mut timeouts = Timeouts::default();
+        timeouts.set(0, 7, 0);
+        assert_eq!((timeouts.tcp(), timeouts.tcp_fin(), timeouts.udp()), (900, 7, 300));
+        timeouts.set(3, 0, 9);
+        assert_eq!((timeouts.tcp(), timeouts.tcp_fin(), timeouts.udp()), (3, 7, 9));
+        assert_eq!(timeouts.of(State::Tcp(TcpState::TimeWait)), 120);
+    }
+}

@@ -151,10 +151,10 @@ impl<E: Timed> Wheel<E> {
 
     /// The level, slot and first granule of the slot that comes up next.
     ///
-    /// The slots of a level below the cursor's own are empty, and those of a lower level come before the next
-    /// slot of a higher one.
+    /// The slots of a level below the cursor's own are empty. Above level 0 the cursor's own is, too, unless it
+    /// was handed out in part: then it goes first, for what is left in it may belong before all others.
     fn next_occupied(&self) -> Option<(usize, usize, u64)> {
-        (0..LEVELS).zip(self.occupied).find_map(|(level, occupied)| {
+        let next = |(level, occupied): (u32, u64)| {
             let shift = BITS * level;
             let here = self.cursor >> shift & (SLOTS - 1);
             let ahead = occupied >> here << here;
@@ -163,7 +163,8 @@ impl<E: Timed> Wheel<E> {
                 let base = self.cursor >> shift >> BITS << BITS;
                 (level as usize, half(slot), (base | slot) << shift)
             })
-        })
+        };
+        (0..LEVELS).zip(self.occupied).rev().filter_map(next).min_by_key(|&(_, _, start)| start)
     }
 
     /// The level and slot for `due`: the highest level at which its granule differs from the cursor.

@@ -183,3 +183,6 @@ impl<T> Templates<T> {
 fn matches<T>(template: &Template<T>, key: &TemplateKey, now: Tick) -> bool {
     template.key() == key && template.is_valid() && !template.has_ended() && !template.settle(now)
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,8 @@
 //! The table as a whole.
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
 use super::*;
 use crate::{NewConn, Proto, TcpFlags, TcpTable, Timeouts};
 
@@ -57,4 +60,308 @@ fn a_connection_ends_three_seconds_after_its_birth_unless_a_packet_gives_it_a_st
     table.sweep(Tick::from_millis(59_999), usize::MAX, &mut reap);
     assert_eq!(ended, [1]);
     assert_eq!(table.len(), 1);
+}
+
+/// A small generator, so that a failure can be run again from its seed.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % sides
+    }
+}
+
+/// The table as plainly as it can be written.
+#[derive(Default)]
+struct Model {
+    conns: BTreeMap<FlowKey, Plain>,
+    replies: BTreeMap<FlowKey, FlowKey>,
+}
+
+struct Plain {
+    binding: u32,
+    reply: FlowKey,
+    timeout: Duration,
+    expires: Tick,
+}
+
+impl Model {
+    fn find(&self, key: &FlowKey, now: Tick) -> Option<(FlowKey, Direction)> {
+        let found = match self.conns.contains_key(key) {
+            true => (*key, Direction::ToServer),
+            false => (*self.replies.get(key)?, Direction::ToClient),
+        };
+        (self.conns[&found.0].expires > now).then_some(found)
+    }
+
+    fn remove(&mut self, key: &FlowKey) -> Option<Plain> {
+        let plain = self.conns.remove(key)?;
+        if self.replies.get(&plain.reply) == Some(key) {
+            self.replies.remove(&plain.reply);
+        }
+        Some(plain)
+    }
+}
+
+/// Few enough flows that they meet: two services, two servers, some clients of both families.
+fn random_conn(dice: &mut Dice, binding: u32, now: Tick) -> Conn<u32> {
+    let client = u16::try_from(dice.roll(12)).unwrap();
+    let mut key = key(1000 + client / 2);
+    let mut server = server();
+    key.dst_port = 80 + u16::try_from(dice.roll(2)).unwrap();
+    if client % 2 == 1 {
+        key.src = [0x2001, 0xdb8, 0, 0, 0, 0, 0, client].into();
+        key.dst = [0xfd00, 0, 0, 0, 0, 0, 0, 9].into();
+        server.set_ip([0xfd00, 0, 0, 0, 0, 0, 0, 11].into());
+    }
+    server.set_port(8080 + u16::try_from(dice.roll(2)).unwrap());
+    Conn::new(NewConn { key, server, reply: true, no_output: false, binding, template: None }, now)
+}
+
+fn follow(conn: &mut Conn<u32>, direction: Direction, flags: TcpFlags, now: Tick) {
+    conn.on_tcp(flags, direction, &Timeouts::default(), TcpTable::Normal);
+    conn.touch(now);
+}
+
+fn play_against_the_model(seed: u64, steps: u32) {
+    println!("seed {seed}");
+    let (table, mut model, mut dice) = (Table::new(1000, seed), Model::default(), Dice(seed));
+    let mut now = Tick::from_millis(dice.roll(1 << 40));
+    for step in 0..steps {
+        let sample = random_conn(&mut dice, step, now);
+        let (key, reply) = (*sample.key(), sample.reply_key().unwrap());
+        let wanted = if dice.roll(2) == 0 { key } else { reply };
+        match dice.roll(8) {
+            0 | 1 => {
+                let free = model.conns.get(&key).is_none_or(|plain| plain.expires <= now);
+                let (timeout, expires) = (sample.timeout(), sample.expires());
+                assert_eq!(table.insert(sample, now).is_ok(), free, "step {step}");
+                if free {
+                    model.remove(&key);
+                    model.conns.insert(key, Plain { binding: step, reply, timeout, expires });
+                    model.replies.insert(reply, key);
+                }
+            }
+            2..=4 => {
+                let flags = [TcpFlags::SYN, TcpFlags::ACK, TcpFlags::FIN, TcpFlags::RST]
+                    [usize::try_from(dice.roll(4)).unwrap()];
+                let found = table.with(&wanted, now, |conn, direction| {
+                    follow(conn, direction, flags, now);
+                    (*conn.binding(), direction, conn.timeout())
+                });
+                let expected = model.find(&wanted, now);
+                assert_eq!(found.map(|found| found.1), expected.map(|found| found.1), "step {step}");
+                if let (Some((binding, _, timeout)), Some((key, _))) = (found, expected) {
+                    let plain = model.conns.get_mut(&key).unwrap();
+                    assert_eq!(binding, plain.binding);
+                    (plain.timeout, plain.expires) = (timeout, now + timeout);
+                }
+            }
+            5 => {
+                let removed = table.remove(&key).map(Conn::into_binding);
+                // A reply may lead here too when it is a client's own flow; here none is.
+                assert_eq!(removed, model.remove(&key).map(|plain| plain.binding), "step {step}");
+            }
+            6 => {
+                // Every so often an hour, otherwise up to a few seconds.
+                let jump = if dice.roll(20) == 0 { 3_600_000 } else { dice.roll(5000) };
+                now = now + Duration::from_millis(jump);
+            }
+            _ => sweep_both(&table, &mut model, now, &mut dice),
+        }
+        let alive = model.conns.values().filter(|plain| plain.expires > now).count();
+        let mut listed = 0;
+        table.for_each(now, |conn| {
+            listed += 1;
+            assert_eq!(conn.expires(), model.conns[conn.key()].expires);
+        });
+        assert_eq!(listed, alive, "step {step}");
+    }
+    sweep_both(&table, &mut model, now, &mut dice);
+    table.clear();
+    assert!(table.is_empty() && table.links.is_empty());
+}
+
+/// With all budget or in small steps, everything overdue comes out, and nothing else.
+fn sweep_both(table: &Table<u32>, model: &mut Model, now: Tick, dice: &mut Dice) {
+    let budget = if dice.roll(2) == 0 { usize::MAX } else { 3 };
+    let mut gone = Vec::new();
+    while table.sweep(now, budget, |expired| match expired {
+        Expired::Conn(conn) => gone.push(conn.into_binding()),
+        Expired::Template(_) => unreachable!(),
+    }) == budget
+    {}
+    // What was displaced by a newer connection of its flow is handed out too, but the model forgot it.
+    let overdue: Vec<FlowKey> =
+        model.conns.iter().filter(|(_, plain)| plain.expires <= now).map(|(key, _)| *key).collect();
+    for key in overdue {
+        let plain = model.remove(&key).unwrap();
+        assert!(gone.contains(&plain.binding), "{key} was not handed out");
+    }
+    assert_eq!(table.len(), model.conns.len());
+}
+
+#[test]
+fn the_table_does_what_a_plain_map_does() {
+    for seed in 1..=40 {
+        play_against_the_model(seed, 1500);
+    }
+}
+
+#[test]
+fn flows_whose_hashes_are_the_same_are_refused_and_never_confused() {
+    for seed in 1..=5 {
+        println!("seed {seed}");
+        let table = Table::with_hash(1000, Keyed::with_mask(seed, 0xf000_0000_0000_001f));
+        let (mut dice, mut inside) = (Dice(seed), BTreeMap::new());
+        let mut refused = 0;
+        for step in 0..3000 {
+            let sample = random_conn(&mut dice, step, Tick::ZERO);
+            let key = *sample.key();
+            if dice.roll(4) == 0 {
+                assert_eq!(table.remove(&key).map(Conn::into_binding), inside.remove(&key));
+            } else if table.insert(sample, Tick::ZERO).is_ok() {
+                assert!(inside.insert(key, step).is_none());
+            } else if !inside.contains_key(&key) {
+                refused += 1;
+            }
+            for (key, binding) in &inside {
+                assert_eq!(table.with(key, Tick::ZERO, |conn, _| *conn.binding()), Some(*binding));
+            }
+            assert_eq!(table.len(), inside.len());
+        }
+        assert!(refused > 0);
+    }
+}
+
+#[test]
+fn a_full_table_refuses_and_gives_the_binding_back() {
+    let table = Table::new(2, 7);
+    table.insert(conn(key(1), 1, Tick::ZERO), Tick::ZERO).unwrap();
+    table.insert(conn(key(2), 2, Tick::ZERO), Tick::ZERO).unwrap();
+    let refused = table.insert(conn(key(3), 3, Tick::ZERO), Tick::ZERO).unwrap_err();
+    assert!(matches!(refused, InsertError::Full(3)), "{refused:?}");
+    table.remove(&key(1)).unwrap();
+    table.insert(conn(key(3), 3, Tick::ZERO), Tick::ZERO).unwrap();
+    let refused = table.insert(conn(key(1), 1, Tick::ZERO), Tick::ZERO).unwrap_err();
+    assert_eq!(refused.into_binding(), 1);
+}
+
+#[test]
+fn an_overdue_connection_is_not_found_and_makes_room() {
+    let table = Table::new(10, 7);
+    table.insert(conn(key(1), 1, Tick::ZERO), Tick::ZERO).unwrap();
+    assert!(table.insert(conn(key(1), 2, Tick::ZERO), Tick::from_millis(2999)).is_err());
+    assert_eq!(table.with(&key(1), secs(3), |conn, _| *conn.binding()), None);
+    table.insert(conn(key(1), 2, secs(3)), secs(3)).unwrap();
+    assert_eq!(table.with(&key(1), secs(3), |conn, _| *conn.binding()), Some(2));
+    assert_eq!(table.len(), 1);
+    let mut gone = Vec::new();
+    table.sweep(secs(3), usize::MAX, |expired| {
+        if let Expired::Conn(conn) = expired {
+            gone.push(conn.into_binding());
+        }
+    });
+    assert_eq!(gone, [1]);
+}
+
+#[test]
+fn a_shortened_timeout_takes_effect_in_time() {
+    let table = Table::new(10, 7);
+    table.insert(conn(key(1), 1, Tick::ZERO), Tick::ZERO).unwrap();
+    let packet = |flags, now| {
+        table.with(&key(1), now, |conn, direction| follow(conn, direction, flags, now)).unwrap();
+    };
+    packet(TcpFlags::SYN, Tick::ZERO);
+    packet(TcpFlags::ACK, Tick::ZERO);
+    table.sweep(secs(100), usize::MAX, |_| panic!("too early"));
+    packet(TcpFlags::RST, secs(100));
+    table.sweep(Tick::from_millis(109_999), usize::MAX, |_| panic!("too early"));
+    let mut gone = 0;
+    table.sweep(secs(110), usize::MAX, |_| gone += 1);
+    assert_eq!(gone, 1);
+}
+
+#[test]
+fn an_expired_connection_leaves_with_a_sweep_of_the_same_moment() {
+    let table = Table::new(10, 7);
+    table.insert(conn(key(1), 1, Tick::ZERO), Tick::ZERO).unwrap();
+    table.sweep(secs(1), usize::MAX, |_| panic!("too early"));
+    table.with(&key(1), secs(1), |conn, _| conn.expire(secs(1))).unwrap();
+    assert!(table.with(&key(1), secs(1), |_, _| ()).is_none());
+    let mut gone = 0;
+    table.sweep(secs(1), usize::MAX, |_| gone += 1);
+    assert_eq!((gone, table.len()), (1, 0));
+}
+
+#[test]
+fn a_sweep_looks_at_no_more_than_its_budget_and_goes_on_where_it_stopped() {
+    let table = Table::new(1000, 7);
+    for port in 0..100 {
+        table.insert(conn(key(port), 1, Tick::ZERO), Tick::ZERO).unwrap();
+    }
+    let mut gone = 0;
+    for _ in 0..10 {
+        assert_eq!(table.sweep(secs(10), 10, |_| gone += 1), 10);
+    }
+    assert_eq!((gone, table.len()), (100, 0));
+    assert_eq!(table.sweep(secs(10), 10, |_| ()), 0);
+}
+
+#[test]
+#[cfg(debug_assertions)]
+#[should_panic(expected = "must not call the table")]
+fn a_function_that_the_table_runs_must_not_call_it() {
+    let table = Table::new(10, 7);
+    table.insert(conn(key(1), 1, Tick::ZERO), Tick::ZERO).unwrap();
+    table.with(&key(1), Tick::ZERO, |_, _| table.remove(&key(2)));
+}
+
+#[test]
+fn threads_share_the_table_and_nothing_is_lost() {
+    let table = Table::new(100_000, 7);
+    let binding = Arc::new(());
+    std::thread::scope(|scope| {
+        for thread in 0..4 {
+            let (table, binding) = (&table, &binding);
+            scope.spawn(move || {
+                let mut dice = Dice(thread);
+                for step in 0..20_000 {
+                    let now = Tick::from_millis(step / 4);
+                    let key = key(u16::try_from(dice.roll(50)).unwrap());
+                    match dice.roll(6) {
+                        0 | 1 => {
+                            let (server, binding) = (server(), Arc::clone(binding));
+                            let new = NewConn {
+                                key,
+                                server,
+                                reply: true,
+                                no_output: false,
+                                binding,
+                                template: None,
+                            };
+                            let _ = table.insert(Conn::<_>::new(new, now), now);
+                        }
+                        2 => drop(table.remove(&key)),
+                        3 => {
+                            table.sweep(now, 16, drop);
+                        }
+                        4 => {
+                            table.with(&key, now, |conn, _| conn.expire(now + Duration::from_millis(1)));
+                        }
+                        _ => {
+                            table.with(&key, now, |conn, _| conn.touch(now));
+                        }
+                    }
+                }
+            });
+        }
+    });
+    assert!(table.len() <= 50);
+    table.sweep(Tick::from_millis(u64::MAX / 2), usize::MAX, drop);
+    assert_eq!((table.len(), table.links.len()), (0, 0));
+    assert_eq!(Arc::strong_count(&binding), 1);
 }
