@@ -170,10 +170,18 @@ fn churn(criterion: &mut Criterion) {
         drop(table);
         group.bench_function("expire", |bencher| {
             bencher.iter_custom(|iterations| {
-                let table = filled(Family::V4, size);
-                let start = Instant::now();
-                let gone = table.sweep(NOW + Duration::from_secs(3), usize::MAX, |expired| drop(expired));
-                start.elapsed() * u32::try_from(iterations).unwrap_or(1) / u32::try_from(gone).unwrap_or(1)
+                let rounds = iterations.div_ceil(u64::from(size));
+                let mut spent = Duration::ZERO;
+                for _ in 0..rounds {
+                    let table = filled(Family::V4, size);
+                    let start = Instant::now();
+                    table.sweep(NOW + Duration::from_secs(3), usize::MAX, drop);
+                    spent += start.elapsed();
+                }
+                let ended = u128::from(rounds) * u128::from(size);
+                Duration::from_nanos(
+                    u64::try_from(spent.as_nanos() * u128::from(iterations) / ended).unwrap_or(0),
+                )
             });
         });
         group.finish();

@@ -87,7 +87,7 @@ fn udp_is_never_active() {
     for direction in [Direction::ToServer, Direction::ToClient] {
         assert_eq!(conn.on_udp(direction, &Timeouts::default()).activity, None);
     }
-    assert_eq!((conn.state().name(), conn.timeout()), ("UDP", Duration::from_secs(300)));
+    assert_eq!((conn.state().name(), conn.timeout()), ("UDP", Duration::from_mins(5)));
 }
 
 #[test]

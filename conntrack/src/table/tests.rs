@@ -90,9 +90,10 @@ struct Plain {
 
 impl Model {
     fn find(&self, key: &FlowKey, now: Tick) -> Option<(FlowKey, Direction)> {
-        let found = match self.conns.contains_key(key) {
-            true => (*key, Direction::ToServer),
-            false => (*self.replies.get(key)?, Direction::ToClient),
+        let found = if self.conns.contains_key(key) {
+            (*key, Direction::ToServer)
+        } else {
+            (*self.replies.get(key)?, Direction::ToClient)
         };
         (self.conns[&found.0].expires > now).then_some(found)
     }

@@ -75,7 +75,7 @@ fn a_client_is_led_to_its_server_until_the_timeout_after_its_last_connection() {
 #[test]
 fn looking_at_a_template_leaves_its_timer_alone() {
     let table = with_template(100);
-    assert_eq!(table.with_template(&key(1), secs(50), |template| template.conns()), Some(1));
+    assert_eq!(table.with_template(&key(1), secs(50), Template::conns), Some(1));
     assert_eq!(table.with_template(&key(1), secs(50), Template::expires), Some(secs(100)));
 }
 
