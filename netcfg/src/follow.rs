@@ -79,6 +79,9 @@ struct Drain {
     changes: Changes,
     /// The routes must be read anew: the kernel does not announce every loss of an IPv4 route.
     stale_routes: bool,
+    /// The addresses must be read anew: their order decides which is a packet's source, and the
+    /// announcement does not say where a new one stands.
+    stale_addresses: bool,
     /// Announcements were lost.
     overrun: bool,
 }
@@ -112,6 +115,9 @@ impl Watcher {
             tracing::debug!("announcements were lost; reading the host anew");
             self.view = HostView::dump(&mut self.requests)?;
             return Ok(Changes::ALL);
+        }
+        if drain.stale_addresses {
+            drain.changes.addresses |= self.view.set_addresses(Address::dump(&mut self.requests)?);
         }
         if drain.stale_routes {
             drain.changes.routes |= self.view.set_routes(Route::dump(&mut self.requests)?);
@@ -225,11 +231,9 @@ fn absorb(view: &mut HostView, message: &RouteNetlinkMessage, flags: u16, drain:
             changes.interfaces |= view.drop_interface(link.header.index);
             drain.stale_routes = true;
         }
-        RouteNetlinkMessage::NewAddress(address) => {
-            changes.addresses |= Address::from_message(address).is_some_and(|found| view.put_address(found));
-        }
-        RouteNetlinkMessage::DelAddress(address) => {
-            changes.addresses |= Address::from_message(address).is_some_and(|gone| view.drop_address(&gone));
+        RouteNetlinkMessage::NewAddress(_) => drain.stale_addresses = true,
+        RouteNetlinkMessage::DelAddress(_) => {
+            drain.stale_addresses = true;
             // fib_sync_down_addr: routes which prefer this source go silently too.
             drain.stale_routes = true;
         }

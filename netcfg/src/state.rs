@@ -1,6 +1,7 @@
 //! A change and the host side by side: whether it is in place, making it, and taking it back.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use ipnet::IpNet;
 
@@ -42,6 +43,16 @@ pub(crate) struct Hands<'a> {
     pub(crate) netlink: Netlink,
     pub(crate) decapsulator: Option<&'a mut dyn Decapsulator>,
 }
+
+/// How long to wait for the route of a new IPv6 address, in growing steps.
+const LOCAL_ROUTE_WAITS: [Duration; 6] = [
+    Duration::from_millis(5),
+    Duration::from_millis(10),
+    Duration::from_millis(20),
+    Duration::from_millis(50),
+    Duration::from_millis(100),
+    Duration::from_millis(300),
+];
 
 /// `IFA_F_NODAD`: the address is usable at once. That nobody else has it is the set-up's business.
 const NODAD: u32 = 0x02;
@@ -97,7 +108,8 @@ impl Hands<'_> {
                     IpAddr::V4(v4) => address.broadcast = Some(*v4),
                     IpAddr::V6(_) => address.flags = NODAD,
                 }
-                address.add(&mut self.netlink).map(drop)
+                address.add(&mut self.netlink)?;
+                self.await_local_route(*ip)
             }
             Change::HostRoute { interface, ip } => {
                 if Route::to_host(*ip, index(view, interface)?).add(&mut self.netlink)? {
@@ -139,6 +151,23 @@ impl Hands<'_> {
             },
             (Change::Decapsulation { interface, .. }, _) => self.detach(interface, view),
         }
+    }
+
+    /// Waits a little until the kernel takes packets to an IPv6 address: `addrconf_dad_work` makes its
+    /// local route in the background, and not before the link has a carrier.
+    fn await_local_route(&mut self, ip: IpAddr) -> Result<(), Error> {
+        if ip.is_ipv4() {
+            return Ok(());
+        }
+        for patience in LOCAL_ROUTE_WAITS {
+            let is_local = |route: &Route| route.kind == RouteKind::Local && route.prefix == IpNet::from(ip);
+            if Route::dump(&mut self.netlink)?.iter().any(is_local) {
+                return Ok(());
+            }
+            std::thread::sleep(patience);
+        }
+        tracing::debug!(%ip, "no local route yet");
+        Ok(())
     }
 
     fn is_decapsulating(&self, interface: &str, vips: &[IpAddr], view: &HostView) -> Result<bool, Error> {

@@ -173,8 +173,11 @@ impl HostView {
         self.interfaces = all.into_iter().map(|interface| (interface.index, interface)).collect();
     }
 
-    pub(crate) fn set_addresses(&mut self, all: Vec<Address>) {
+    /// Takes a whole dump; true when it differs from what was known.
+    pub(crate) fn set_addresses(&mut self, all: Vec<Address>) -> bool {
+        let is_new = self.addresses != all;
         self.addresses = all;
+        is_new
     }
 
     /// Takes a whole dump; true when it differs from what was known.
@@ -206,33 +209,6 @@ impl HostView {
     pub(crate) fn drop_interface(&mut self, ifindex: u32) -> bool {
         self.neighbours.retain(|(index, _), _| *index != ifindex);
         self.interfaces.remove(&ifindex).is_some()
-    }
-
-    /// Notes an address; true when it is new or changed.
-    pub(crate) fn put_address(&mut self, address: Address) -> bool {
-        let same = |known: &&mut Address| {
-            known.ifindex == address.ifindex && known.address == address.address && known.peer == address.peer
-        };
-        match self.addresses.iter_mut().find(same) {
-            Some(known) if *known == address => false,
-            Some(known) => {
-                *known = address;
-                true
-            }
-            None => {
-                self.addresses.push(address);
-                true
-            }
-        }
-    }
-
-    /// Forgets an address; true when it was known.
-    pub(crate) fn drop_address(&mut self, address: &Address) -> bool {
-        let before = self.addresses.len();
-        self.addresses.retain(|known| {
-            known.ifindex != address.ifindex || known.address != address.address || known.peer != address.peer
-        });
-        self.addresses.len() != before
     }
 
     /// Notes a new route; false when exactly this one was known.
