@@ -1,5 +1,6 @@
 //! The XDP programs, AF_XDP sockets and the TUN device on real interfaces, in network namespaces.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
+#![allow(clippy::disallowed_methods, reason = "real interfaces take real time")]
 
 mod frames;
 mod net;
@@ -411,6 +412,62 @@ fn another_xdp_program_is_not_touched_and_is_named() {
         assert!(error.to_string().contains("lvsd_decap"), "{error}");
         assert_eq!(decap::attached("d0").unwrap(), Some(others));
     });
+}
+
+#[test]
+#[ignore = "needs root"]
+fn an_interface_without_native_xdp_runs_it_in_the_general_path() {
+    let lab = Lab::new();
+    lab.director.ip("link add bridge type bridge");
+    lab.director.ip("link set bridge up");
+    lab.director.enter(|| {
+        let program = Program::load().unwrap();
+        assert_eq!(program.attach("bridge", None).unwrap(), Mode::Generic);
+        XdpDevice::open(&program, &config(&["bridge"]), None, Arc::default()).unwrap();
+        let error = Program::load().unwrap().attach("bridge", Some(Mode::Native)).unwrap_err();
+        assert!(error.to_string().contains("interface bridge"), "{error}");
+        assert!(program.attach("nowhere", None).unwrap_err().to_string().contains("nowhere"));
+    });
+}
+
+#[test]
+#[ignore = "needs root"]
+fn a_successor_takes_the_interface_over_in_either_mode() {
+    let lab = Lab::new();
+    for mode in [Mode::Native, Mode::Generic] {
+        let mut first = Director::open(&lab, &["d0"], Some(mode));
+        let client = lab.client.raw("c0");
+        let frame = frames::udp((CLIENT, 4000), (VIP, 5000), b"x");
+        first.gets(&client, &[("the first", true, frame.clone())]);
+        drop(first);
+        let mut second = Director::open(&lab, &["d0"], None);
+        assert_eq!(second.program.attached(), [("d0".to_owned(), mode)]);
+        second.gets(&client, &[("the second", true, frame)]);
+        lab.director.enter(|| second.program.detach("d0").unwrap());
+    }
+}
+
+#[test]
+#[ignore = "needs root"]
+fn an_idle_device_sleeps() {
+    use nix::sys::resource::{UsageWho, getrusage};
+    use nix::sys::time::TimeValLike;
+    let lab = Lab::new();
+    let Director { program, device, drops } = Director::open(&lab, &["d0", "d1"], None);
+    drop(device);
+    let config = DeviceConfig { spin: 1000, ..config(&["d0", "d1"]) };
+    let mut device = lab.director.enter(|| XdpDevice::open(&program, &config, None, drops).unwrap());
+    let used = || {
+        let usage = getrusage(UsageWho::RUSAGE_THREAD).unwrap();
+        usage.user_time().num_microseconds() + usage.system_time().num_microseconds()
+    };
+    let (before, end) = (used(), Instant::now() + Duration::from_secs(1));
+    while Instant::now() < end {
+        device.poll(64, |_, _| Verdict::Hold).unwrap();
+        device.wait(Duration::from_millis(50)).unwrap();
+    }
+    let used = used() - before;
+    assert!(used < 10_000, "{used} microseconds of a second");
 }
 
 #[test]

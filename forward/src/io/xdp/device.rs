@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::port::PortStatistics;
+use super::spin::Spin;
 use super::umem::{BATCH, Frame, Frames, Rings};
 use crate::headers::Headers;
 use crate::io::tun::Tun;
@@ -15,10 +16,6 @@ use crate::verdict::{DropReason, Drops, PortId, Verdict};
 
 /// The shortest frame the kernel sends: an Ethernet header.
 const SHORTEST: usize = 14;
-/// The least spinning before a sleep, in looks at the rings.
-const LEAST_SPIN: u32 = 16;
-/// A burst of so many packets right after a sleep says that traffic is dense enough to spin for.
-const DENSE: u64 = 8;
 /// The longest sleep while frames wait in a transmit ring for an interface that did not take them.
 const RETRY: Duration = Duration::from_millis(1);
 
@@ -65,10 +62,7 @@ pub struct XdpDevice {
     poll_fds: Vec<libc::pollfd>,
     /// The frames injected since the last burst.
     injected: u64,
-    most_spin: u32,
-    spin: u32,
-    /// The last wait ended in a sleep.
-    has_slept: bool,
+    spin: Spin,
     tun: Option<Tun>,
     drops: Arc<Drops>,
 }
@@ -94,9 +88,7 @@ impl XdpDevice {
             hand: Vec::with_capacity(BATCH),
             poll_fds,
             injected: 0,
-            most_spin: spin,
-            spin,
-            has_slept: false,
+            spin: Spin::new(spin),
             tun,
             drops,
         }
@@ -253,20 +245,16 @@ impl XdpDevice {
         Ok(())
     }
 
-    fn has_received(&mut self) -> bool {
-        self.queues.iter_mut().any(|queue| !queue.is_dead && queue.rings.has_received())
-    }
-
-    /// Looks for packets without sleeping, longer the more often that found some.
+    /// Looks for packets without sleeping; false when none came.
     fn spin(&mut self) -> bool {
-        for _ in 0..self.spin {
-            if self.has_received() {
-                self.spin = self.most_spin;
+        for _ in 0..self.spin.looks() {
+            if self.queues.iter_mut().any(|queue| !queue.is_dead && queue.rings.has_received()) {
+                self.spin.on_found();
                 return true;
             }
             std::hint::spin_loop();
         }
-        self.spin = (self.spin / 2).max(LEAST_SPIN).min(self.most_spin);
+        self.spin.on_sleep();
         false
     }
 
@@ -314,10 +302,7 @@ impl PacketIo for XdpDevice {
             self.serve((self.first + turn) % count, left, &mut on_packet, &mut burst);
         }
         self.first = (self.first + 1) % count.max(1);
-        if self.has_slept && burst.received >= DENSE {
-            self.spin = self.most_spin;
-        }
-        self.has_slept = false;
+        self.spin.on_burst(burst.received);
         self.flush()?;
         Ok(burst)
     }
@@ -367,7 +352,6 @@ impl PacketIo for XdpDevice {
         let has_unsent = self.queues.iter_mut().any(|queue| !queue.is_dead && queue.rings.has_unsent());
         let timeout = if has_unsent { timeout.min(RETRY) } else { timeout };
         let is_ready = sys::poll(&mut self.poll_fds, timeout)?;
-        self.has_slept = true;
         let is_broken = |fd: &libc::pollfd| fd.revents & !libc::POLLIN != 0;
         if !is_ready || self.poll_fds.iter().any(is_broken) {
             self.check_interfaces()?;

@@ -24,6 +24,7 @@ mod error;
 mod open;
 mod port;
 mod program;
+mod spin;
 mod umem;
 
 pub use attach::{Mode, Occupant};
