@@ -4,7 +4,6 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::port::PortStatistics;
 use super::spin::Spin;
 use super::umem::{BATCH, Frame, Frames, Rings};
 use crate::headers::Headers;
@@ -30,11 +29,11 @@ pub(super) struct Port {
 /// A queue of a port.
 #[derive(Debug)]
 pub(super) struct Queue {
-    port: PortId,
+    pub(super) port: PortId,
     number: u32,
-    rings: Rings,
+    pub(super) rings: Rings,
     /// The interface is gone; nothing comes or goes here any more.
-    is_dead: bool,
+    pub(super) is_dead: bool,
 }
 
 impl Queue {
@@ -53,12 +52,12 @@ impl Queue {
 /// sends them when it comes up; one without carrier loses them and counts them as its own (`tx_dropped`).
 #[derive(Debug)]
 pub struct XdpDevice {
-    frames: Frames,
-    queues: Vec<Queue>,
-    ports: Vec<Port>,
+    pub(super) frames: Frames,
+    pub(super) queues: Vec<Queue>,
+    pub(super) ports: Vec<Port>,
     /// The queue to look at first, so that none waits for another for ever.
     first: usize,
-    hand: Vec<Frame>,
+    pub(super) hand: Vec<Frame>,
     poll_fds: Vec<libc::pollfd>,
     /// The frames injected since the last burst.
     injected: u64,
@@ -92,44 +91,6 @@ impl XdpDevice {
             tun,
             drops,
         }
-    }
-
-    /// The interface behind a port.
-    pub fn interface(&self, port: PortId) -> Option<&str> {
-        self.ports.get(port.index()).map(|port| port.interface.as_str())
-    }
-
-    /// The port of an interface.
-    pub fn port(&self, interface: &str) -> Option<PortId> {
-        let index = self.ports.iter().position(|port| port.interface == interface)?;
-        u16::try_from(index).ok().map(PortId)
-    }
-
-    /// Whether a port's interface is still there. One that was removed from the system does not come back: the
-    /// device has to be opened anew.
-    pub fn is_alive(&self, port: PortId) -> bool {
-        self.queues.iter().any(|queue| queue.port == port && !queue.is_dead)
-    }
-
-    /// What the kernel counted at a port; `None` for a port this device does not have.
-    ///
-    /// # Errors
-    /// The kernel's, when it does not tell.
-    pub fn statistics(&self, port: PortId) -> io::Result<Option<PortStatistics>> {
-        if port.index() >= self.ports.len() {
-            return Ok(None);
-        }
-        let mut sum = PortStatistics::default();
-        for queue in self.queues.iter().filter(|queue| queue.port == port) {
-            sum.add(queue.rings.statistics()?);
-        }
-        Ok(Some(sum))
-    }
-
-    /// Whether every frame of the packet memory is accounted for: idle, or with one of the rings.
-    pub fn is_balanced(&self) -> bool {
-        let held: usize = self.queues.iter().map(|queue| queue.rings.held()).sum();
-        self.frames.idle() + self.hand.len() + held == self.frames.total()
     }
 
     /// Receives from one queue and carries out the verdicts.

@@ -25,6 +25,7 @@ mod open;
 mod port;
 mod program;
 mod spin;
+mod status;
 mod umem;
 
 pub use attach::{Mode, Occupant};
