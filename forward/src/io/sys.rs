@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::io;
+use std::net::Ipv4Addr;
 use std::os::fd::{AsRawFd, RawFd};
 use std::time::Duration;
 
@@ -70,6 +71,26 @@ pub(crate) fn set_up(interface: &str) -> io::Result<()> {
     let up = c_short::try_from(libc::IFF_UP).map_err(io::Error::other)?;
     request.ifr_ifru.ifru_flags = flags | up;
     ask(libc::SIOCSIFFLAGS, &mut request)
+}
+
+/// Gives an interface an address of its own, alone in its network (/32).
+pub(crate) fn set_address(interface: &str, address: Ipv4Addr) -> io::Result<()> {
+    for (operation, value) in [(libc::SIOCSIFADDR, address), (libc::SIOCSIFNETMASK, Ipv4Addr::BROADCAST)] {
+        let mut request = request_for(interface)?;
+        request.ifr_ifru.ifru_addr = socket_address(value)?;
+        ask(operation, &mut request)?;
+    }
+    Ok(())
+}
+
+/// A `struct sockaddr_in` as the `struct sockaddr` that requests hold: port and then address, from the start.
+fn socket_address(address: Ipv4Addr) -> io::Result<libc::sockaddr> {
+    let mut data = [0; 14];
+    for (to, octet) in data.iter_mut().skip(2).zip(address.octets()) {
+        *to = c_char::from_ne_bytes([octet]);
+    }
+    let family = libc::sa_family_t::try_from(libc::AF_INET).map_err(io::Error::other)?;
+    Ok(libc::sockaddr { sa_family: family, sa_data: data })
 }
 
 /// How many receive queues an interface has in use; 1 where its driver does not tell.

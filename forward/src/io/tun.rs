@@ -10,9 +10,13 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
+use std::net::Ipv4Addr;
 
 use crate::io::sys;
 use crate::verdict::DropReason;
+
+/// The address that stands for none (RFC 7600).
+const DUMMY: Ipv4Addr = Ipv4Addr::new(192, 0, 0, 8);
 
 /// Why the device could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -98,10 +102,15 @@ impl Tun {
     /// Makes the interface one that takes packets from any source and says nothing of its own.
     fn set_up(&self) -> io::Result<()> {
         // The kernel takes the larger of `all` and the interface's own value; strict (1) would refuse every
-        // client, for none is routed this way. Loose (2) asks only that some route leads back.
+        // client, for none is routed this way. Loose (2) asks only that some route leads back, but refuses all on
+        // an interface without an address (fib_validate_source).
         let all = fs::read_to_string("/proc/sys/net/ipv4/conf/all/rp_filter")?;
-        let filter = if all.trim() == "0" { "0" } else { "2" };
+        let is_filtered = all.trim() != "0";
+        let filter = if is_filtered { "2" } else { "0" };
         fs::write(format!("/proc/sys/net/ipv4/conf/{}/rp_filter", self.name), filter)?;
+        if is_filtered {
+            sys::set_address(&self.name, DUMMY)?;
+        }
         let ipv6 = format!("/proc/sys/net/ipv6/conf/{}", self.name);
         if fs::exists(&ipv6)? {
             // No link-local address, hence no duplicate address detection and no router solicitations. IPv6

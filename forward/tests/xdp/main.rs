@@ -218,7 +218,8 @@ fn what_is_claimed_follows_the_claims() {
     director.gets(&client, &[("before", false, marked.clone()), ("before", true, service.clone())]);
 
     let prefix = Prefix { address: "10.1.0.64".parse().unwrap(), length: 27 };
-    let claims = Claims { prefixes: [prefix].into(), ..Claims::default() };
+    let kept = endpoint(VIP, 6000, Proto::UDP);
+    let claims = Claims { prefixes: [prefix].into(), services: [kept].into(), ..Claims::default() };
     director.program.claim(&claims).unwrap();
     director.gets(&client, &[("a prefix", true, marked.clone()), ("removed", false, service.clone())]);
 
@@ -351,6 +352,24 @@ fn injected_frames_and_answers_leave_and_are_counted() {
     let refused = |out, frame: &[u8], device: &mut XdpDevice| device.inject(out, frame).unwrap_err().kind();
     assert_eq!(refused(PortId(2), &injected, &mut director.device), io::ErrorKind::NotFound);
     assert_eq!(refused(OUT, &[0; 5000], &mut director.device), io::ErrorKind::InvalidInput);
+    assert!(director.device.is_balanced());
+}
+
+#[test]
+#[ignore = "needs root"]
+fn one_burst_sends_more_than_the_kernel_takes_in_a_call() {
+    let lab = Lab::new();
+    let mut director = Director::open(&lab, &["d0", "d1"], None);
+    let server = lab.server.raw("s0");
+    let mut frame = frames::udp((DIRECTOR, 1), (SERVER, 1), &[0; 4]);
+    frame[11] = 0xee;
+    for number in 0..200_u32 {
+        frame[42..46].copy_from_slice(&number.to_be_bytes());
+        director.device.inject(OUT, &frame).unwrap();
+    }
+    assert_eq!(director.device.poll(64, |_, _| Verdict::Hold).unwrap().originated, 200);
+    std::thread::sleep(Duration::from_millis(50));
+    assert_eq!(numbers(&server), (0..200).collect::<Vec<_>>());
     assert!(director.device.is_balanced());
 }
 
@@ -523,6 +542,7 @@ fn every_queue_of_an_interface_is_served() {
 #[ignore = "needs root"]
 fn the_host_answers_what_it_is_handed_back() {
     let lab = Lab::new();
+    lab.director.sysctl("ipv4/conf/all/rp_filter", "1");
     let mut director = Director::open(&lab, &["d0", "d1"], None);
     let client = lab.client.raw("c0");
     client.send(&frames::syn((CLIENT, 4000), (VIP, 81)));
