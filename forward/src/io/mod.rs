@@ -1,8 +1,13 @@
 //! Where packets come from and go to: the seam between the director and its devices.
 
+mod mem;
+mod pcap;
 mod sys;
 pub mod tun;
 pub mod xdp;
+
+pub use mem::MemDevice;
+pub use pcap::PcapDevice;
 
 use std::io;
 use std::time::Duration;

@@ -66,7 +66,7 @@ pub(super) fn compute(frame: &mut [u8], headers: &Headers) {
 }
 
 /// Completes a checksum that holds only the pseudo-header's sum. A UDP checksum of 0 is none and stays.
-pub(crate) fn complete_partial(frame: &mut [u8], headers: &Headers) {
+pub fn complete_partial(frame: &mut [u8], headers: &Headers) {
     if is_partial(frame, headers) {
         compute(frame, headers);
     }

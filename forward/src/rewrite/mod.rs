@@ -11,7 +11,7 @@ pub use nat::{End, Nat};
 pub use tunnel::{Encapsulation, Tunnel};
 
 pub(crate) use direct::address;
-pub(crate) use l4::complete_partial;
+pub use l4::complete_partial;
 pub(crate) use nat::write_address;
 pub(crate) use ttl::decrement;
 pub(crate) use tunnel::{GRE_HEADER, GUE_HEADER, v4_checksum, v4_header, v6_header};
