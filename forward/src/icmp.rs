@@ -211,7 +211,7 @@ pub fn translate(
         write(frame, at, nat.port.to_be_bytes());
     }
     finish(frame, headers, quoted, nat, path.checksums);
-    packet.truncate(headers.end.max(ethernet::MINIMUM));
+    packet.truncate(headers.end);
     address(packet, path);
     Ok(())
 }

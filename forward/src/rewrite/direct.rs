@@ -6,19 +6,14 @@ use crate::packet::Packet;
 use crate::verdict::DropReason;
 use crate::wire::ethernet;
 
-/// Takes one from the TTL, completes a checksum that the sender's kernel left to its device, and cuts what the
-/// frame has behind the packet and behind Ethernet's minimum.
+/// Takes one from the TTL, completes a checksum that the sender's kernel left to its device, and cuts the padding
+/// behind the packet, as the kernel does (`ip_rcv`): the device that sends a short frame pads it.
 pub(super) fn forward(packet: &mut Packet<'_>, headers: &Headers) -> Result<(), DropReason> {
     ttl::check(packet.bytes(), headers)?;
     complete_partial(packet.bytes_mut(), headers);
     ttl::decrement(packet.bytes_mut(), headers);
-    trim(packet, headers);
+    packet.truncate(headers.end);
     Ok(())
-}
-
-/// Cuts what lies behind the packet, save the padding to Ethernet's minimum.
-pub(super) fn trim(packet: &mut Packet<'_>, headers: &Headers) {
-    packet.truncate(headers.end.max(ethernet::MINIMUM));
 }
 
 /// Addresses the frame to the next hop. VLAN tags stay.

@@ -134,15 +134,14 @@ impl Rewrite {
         if headers.ttl <= 1 {
             return Err(Refused::TtlExceeded);
         }
-        let mut fit = self.fit(headers, path)?;
+        let fit = self.fit(headers, path)?;
         match self {
             Self::Nat(nat) => nat.translate(packet, headers)?,
             Self::Direct => direct::forward(packet, headers)?,
             Self::Tunnel(tunnel) => {
-                tunnel.encapsulate(packet, headers, path.checksums, ident)?;
-                if headers.len() + tunnel.overhead() > usize::from(path.mtu) {
-                    fit = Fit::Oversized;
-                }
+                // No device completes a checksum over fragments.
+                let checksums = if fit == Fit::Whole { path.checksums } else { Checksums::Computed };
+                tunnel.encapsulate(packet, headers, checksums, ident)?;
             }
         }
         address(packet, path);

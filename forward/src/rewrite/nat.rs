@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::{direct::trim, l4, ttl};
+use super::{l4, ttl};
 use crate::checksum::Sum;
 use crate::headers::{Headers, Transport};
 use crate::packet::Packet;
@@ -55,7 +55,7 @@ impl Nat {
             update_checksum(frame, headers, old, new);
         }
         ttl::decrement(frame, headers);
-        trim(packet, headers);
+        packet.truncate(headers.end);
         Ok(())
     }
 

@@ -12,8 +12,6 @@ use super::{array, array_mut, read_u16, write};
 pub const HEADER: usize = 14;
 /// Octets of one VLAN tag.
 pub const TAG: usize = 4;
-/// The shortest frame, without its check sequence: a shorter one is padded (IEEE 802.3, 3.2.8).
-pub const MINIMUM: usize = 60;
 
 /// IPv4 follows.
 pub const IPV4: u16 = 0x0800;
