@@ -40,15 +40,14 @@ pub(super) fn endpoint(text: &str, transport: Option<Transport>, names: Names) -
         None => (text, None),
     };
     if let Ok(addr) = host.parse::<Ipv6Addr>() {
-        let port = bracketed_port.map(|text| port(text, transport, names));
-        return with_port(IpAddr::V6(addr), port);
+        return with_port(IpAddr::V6(addr), bracketed_port, transport, names);
     }
     // what stood behind the brackets counts only for IPv6
     let (host, text) = match host.rsplit_once(':') {
         Some((host, text)) => (host, Some(text)),
         None => (host, None),
     };
-    with_port(IpAddr::V4(ipv4(host, names)?), text.map(|text| port(text, transport, names)))
+    with_port(IpAddr::V4(ipv4(host, names)?), text, transport, names)
 }
 
 /// An IPv4 address in any of the forms of `inet_aton`, or the name of a host.
@@ -56,11 +55,14 @@ pub(super) fn ipv4(text: &str, names: Names) -> Option<Ipv4Addr> {
     dotted(text).or_else(|| names.address(text))
 }
 
-fn with_port(addr: IpAddr, port: Option<Option<u16>>) -> Option<Endpoint> {
-    match port {
-        None => Some((addr, None)),
-        Some(port) => Some((addr, Some(port?))),
-    }
+fn with_port(
+    addr: IpAddr,
+    text: Option<&str>,
+    transport: Option<Transport>,
+    names: Names,
+) -> Option<Endpoint> {
+    let Some(text) = text else { return Some((addr, None)) };
+    port(text, transport, names).map(|port| (addr, Some(port)))
 }
 
 fn port(text: &str, transport: Option<Transport>, names: Names) -> Option<u16> {

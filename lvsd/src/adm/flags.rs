@@ -29,13 +29,10 @@ pub(super) fn parse(scheduler: &str, list: &str) -> Result<u8, Failure> {
 }
 
 /// The flags' names for this scheduler, with commas; nothing when there are none.
+///
+/// As with ipvsadm, the third flag of sh and mh has no name, and is not told.
 pub(super) fn names(scheduler: &str, flags: u8) -> String {
-    let name = |bit: u8| {
-        NAMES
-            .iter()
-            .find(|(owner, _, known)| *known == bit && owner.is_none_or(|owner| owner == scheduler))
-            .map(|(_, name, _)| *name)
-    };
-    let set = [1, 2, 4].into_iter().filter(|bit| flags & bit != 0);
-    set.filter_map(name).collect::<Vec<_>>().join(",")
+    let owner = NAMES.iter().map(|(owner, ..)| *owner).find(|owner| *owner == Some(scheduler)).flatten();
+    let named = NAMES.iter().filter(|(known, _, bit)| *known == owner && flags & bit != 0);
+    named.map(|(_, name, _)| *name).collect::<Vec<_>>().join(",")
 }

@@ -47,7 +47,7 @@ pub(super) enum Topic {
 }
 
 impl Topic {
-    const ALL: [(Self, &'static str); 35] = [
+    pub(super) const ALL: [(Self, &'static str); 35] = [
         (Self::Numeric, "numeric"),
         (Self::Connection, "connection"),
         (Self::Service, "service-address"),
@@ -137,6 +137,12 @@ impl Verb {
             Self::Save          => ("save",           " xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx "),
             Self::Zero          => ("zero",           "xx xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"),
         }
+    }
+
+    /// How many topics the command's row speaks of.
+    #[cfg(test)]
+    pub(super) const fn columns(self) -> usize {
+        self.rules().1.len()
     }
 
     /// Holds the options that were given against the command's row.

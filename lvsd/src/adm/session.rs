@@ -128,7 +128,13 @@ impl<'a> Session<'a> {
                 self.complain(&format!("{}\n", refusal::text(verb, error)));
                 REFUSED
             }
-            other => self.unexpected(&other),
+            Response::Malformed { .. }
+            | Response::Services { .. }
+            | Response::Connections { .. }
+            | Response::Timeouts(_)
+            | Response::Daemons { .. }
+            | Response::Drops { .. }
+            | Response::Status(_) => self.unexpected(&response),
         })
     }
 
@@ -160,7 +166,11 @@ impl<'a> Session<'a> {
             }
             Response::Timeouts(timeouts) => render::timeouts(&timeouts),
             Response::Daemons { daemons } => render::daemons(&daemons),
-            other => return self.unexpected(&other),
+            Response::Done
+            | Response::Refused { .. }
+            | Response::Malformed { .. }
+            | Response::Drops { .. }
+            | Response::Status(_) => return self.unexpected(&response),
         };
         self.print(&text);
         0

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// How long the daemon may take to answer.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// A connection that was silent for so long may have been closed by the daemon: a new one is made.
 const STALE: Duration = Duration::from_secs(10);
 /// The longest answer: some millions of connections.
@@ -55,6 +55,7 @@ impl Client {
         Ok(response)
     }
 
+    #[allow(clippy::wildcard_enum_match_arm, reason = "the rest is told in the system's words")]
     fn explain(&self, error: &io::Error) -> BackendError {
         let path = self.path.display();
         BackendError(match error.kind() {

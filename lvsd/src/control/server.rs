@@ -200,7 +200,7 @@ fn accept(listener: &UnixListener, asked: &SyncSender<Asked>) {
         let asked = asked.clone();
         let spawned = thread::Builder::new().name("control".to_owned()).spawn(move || {
             let _seat = seat;
-            if let Err(error) = converse(stream, &asked) {
+            if let Err(error) = converse(&stream, &asked) {
                 tracing::debug!(%error, "a control connection ended");
             }
         });
@@ -226,7 +226,7 @@ fn turn_away(stream: UnixStream, response: &Response) {
     drop(stream);
 }
 
-fn converse(stream: UnixStream, asked: &SyncSender<Asked>) -> io::Result<()> {
+fn converse(stream: &UnixStream, asked: &SyncSender<Asked>) -> io::Result<()> {
     stream.set_write_timeout(Some(UNREAD))?;
     let mut lines = Lines::new(stream.try_clone()?, LONGEST_REQUEST);
     loop {
@@ -235,7 +235,7 @@ fn converse(stream: UnixStream, asked: &SyncSender<Asked>) -> io::Result<()> {
             Ok(None) => return Ok(()),
             Err(error) => {
                 if error.kind() == io::ErrorKind::InvalidData {
-                    reply(&stream, &malformed("the line is too long"))?;
+                    reply(stream, &malformed("the line is too long"))?;
                 }
                 return Err(error);
             }
@@ -252,7 +252,7 @@ fn converse(stream: UnixStream, asked: &SyncSender<Asked>) -> io::Result<()> {
             }
             Err(error) => malformed(&error.to_string()),
         };
-        reply(&stream, &response)?;
+        reply(stream, &response)?;
     }
 }
 

@@ -4,6 +4,10 @@ use super::Writing;
 use crate::adm::command::Columns;
 use crate::message::{ConnectionListing, Transport};
 
+const TITLE: &str = "pro expire state       source             virtual            destination\n";
+const TITLE_WITH_ENGINE: &str = "pro expire state       source             virtual            \
+    destination        pe name          pe_data\n";
+
 /// The connections, in the order they come; their engines' data with `--persistent-conn`.
 pub(in crate::adm) fn connections(
     connections: &[ConnectionListing],
@@ -12,15 +16,7 @@ pub(in crate::adm) fn connections(
 ) -> String {
     let with_engine = columns == Columns::PersistentConn;
     let mut text = String::from("IPVS connection entries\n");
-    text.push_str(&if with_engine {
-        let (state, source, virt) = ("state", "source", "virtual");
-        format!(
-            "pro expire {state:<11} {source:<18} {virt:<18} {:<18} {:<16} pe_data\n",
-            "destination", "pe name"
-        )
-    } else {
-        format!("pro expire {:<11} {:<18} {:<18} destination\n", "state", "source", "virtual")
-    });
+    text.push_str(if with_engine { TITLE_WITH_ENGINE } else { TITLE });
     for connection in connections {
         text.push_str(&row(connection, with_engine, writing));
     }

@@ -48,8 +48,8 @@ fn columns_title(columns: Columns) -> String {
     let second = "  -> RemoteAddress:Port";
     let plain = "Prot LocalAddress:Port Scheduler Flags";
     let counters = |names: [&str; 5]| {
-        let [a, b, c, d, e] = names;
-        format!("{name:<33} {a:>8} {b:>8} {c:>8} {d:>8} {e:>8}\n{second}\n")
+        let names = names.map(|name| format!(" {name:>8}")).concat();
+        format!("{name:<33}{names}\n{second}\n")
     };
     match columns {
         Columns::Rules => String::new(),
