@@ -12,6 +12,7 @@
 //! ```
 
 use std::fmt::Debug;
+use std::hint::select_unpredictable;
 use std::marker::PhantomData;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -40,10 +41,11 @@ pub(crate) const fn overhead(active: u32, inactive: u32) -> u64 {
 }
 
 /// What a server enters a comparison with. A share of 0 stands for a server that takes no connections: it wins
-/// against nobody.
+/// against nobody. Loads from 2^32 on (16 million active connections) are all one; the kernel's are past their
+/// range at half of that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Bid {
-    load: u64,
+    load: u32,
     share: u32,
     slot: u32,
 }
@@ -56,16 +58,21 @@ impl Bid {
         if weight.is_quiesced() || pool.is_overloaded(slot) {
             return Self { slot: slot.0, ..Self::NONE };
         }
-        let load = M::load(pool.active(slot), pool.inactive(slot));
+        let load = u32::try_from(M::load(pool.active(slot), pool.inactive(slot))).unwrap_or(u32::MAX);
         Self { load, share: M::share(weight.get()), slot: slot.0 }
     }
 
     /// The better of two, of which `self` stands first in list order.
-    #[inline]
     fn or(self, later: Self) -> Self {
-        let mine = u128::from(self.load) * u128::from(later.share);
-        let its = u128::from(later.load) * u128::from(self.share);
-        if mine > its { later } else { self }
+        self.against(later, 0)
+    }
+
+    /// The better of two. `place` is 0 if `self` stands first in list order and so keeps a draw, else 1.
+    #[inline]
+    fn against(self, other: Self, place: u64) -> Self {
+        let mine = u64::from(self.load) * u64::from(other.share);
+        let its = u64::from(other.load) * u64::from(self.share);
+        select_unpredictable(mine + place <= its, self, other)
     }
 
     fn winner(self) -> Option<Slot> {
@@ -183,12 +190,13 @@ impl Matches {
         let mut i = self.leaves + slot.index();
         let mut winner = bid;
         while i > 1 {
-            let pair = self.pairs.get_mut(i / 2)?;
-            if pair.0[i % 2] == winner {
+            let pair = &mut self.pairs.get_mut(i / 2)?.0;
+            let (place, other) = (i % 2, pair[1 - i % 2]);
+            if pair[place] == winner {
                 return None;
             }
-            pair.0[i % 2] = winner;
-            winner = pair.winner();
+            pair[place] = winner;
+            winner = winner.against(other, place as u64);
             i /= 2;
         }
         Some(winner)

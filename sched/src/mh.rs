@@ -123,3 +123,72 @@ impl Scheduler for Maglev {
         Box::new(Self::new(self.flags, pool).unwrap_or_else(|_| self.outgrown(pool)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+
+    use super::*;
+    use crate::pool::Weight;
+
+    /// 10.0.0.1:80, 10.0.0.2:80 and so on with these weights, added in this order: the last stands first.
+    struct Numbered(Vec<u32>);
+
+    impl Pool for Numbered {
+        fn len(&self) -> usize {
+            self.0.len()
+        }
+        fn endpoint(&self, slot: Slot) -> SocketAddr {
+            (Ipv4Addr::new(10, 0, 0, [3, 2, 1][slot.index()]), 80).into()
+        }
+        fn weight(&self, slot: Slot) -> Weight {
+            Weight(self.0[self.0.len() - 1 - slot.index()])
+        }
+        fn active(&self, _slot: Slot) -> u32 {
+            0
+        }
+        fn inactive(&self, _slot: Slot) -> u32 {
+            0
+        }
+        fn is_overloaded(&self, _slot: Slot) -> bool {
+            false
+        }
+    }
+
+    #[test]
+    fn servers_start_and_step_as_the_kernels_do() {
+        let walkers = walkers(&Numbered(vec![1, 1, 1]));
+        let ways: Vec<_> = walkers.iter().map(|walker| (walker.place, walker.step)).collect();
+        assert_eq!(ways, [(1631, 3453), (1231, 3544), (3167, 700)]);
+    }
+
+    #[test]
+    fn clients_are_looked_up_where_the_kernel_looks() {
+        for (client, port, place) in [
+            ("192.0.2.1", 0, 2891),
+            ("192.0.2.2", 0, 746),
+            ("192.0.2.3", 0, 998),
+            ("192.0.2.1", 40_000, 3651),
+            ("2001:db8::99", 0, 45),
+        ] {
+            let key = fold(client.parse::<IpAddr>().unwrap()).wrapping_add(port);
+            assert_eq!(siphash(KEYS[0], key) % PLACES, place, "{client} {port}");
+        }
+    }
+
+    #[test]
+    fn the_table_fills_as_the_kernels_does() {
+        for (weights, counts, first) in [
+            ([1, 1, 1], [1364, 1364, 1365], "12233123311221132211323321211332"),
+            ([1, 2, 3], [682, 1364, 2047], "32233323311222132331333323221332"),
+            ([100, 200, 300], [682, 1364, 2047], "32233323311222132331333323221332"),
+            ([1, 1, 1000], [63, 63, 3967], "33333333333333333333333333333333"),
+        ] {
+            let places = Maglev::new(Flags::default(), &Numbered(weights.to_vec())).unwrap().places;
+            let count = |slot| places.iter().filter(|&&place| place == Slot(slot)).count();
+            assert_eq!([count(2), count(1), count(0)], counts, "{weights:?}");
+            let names: String = places[..32].iter().map(|slot| ['3', '2', '1'][slot.index()]).collect();
+            assert_eq!(names, first, "{weights:?}");
+        }
+    }
+}
