@@ -137,7 +137,8 @@ impl WeightedRoundRobin {
     /// The lap is at its end: whole laps follow until one has a server, or all have been seen.
     ///
     /// `ip_vs_wrr_schedule` gives up at the end of the lap at level 1 if the walk began before the first server
-    /// or went down to it from a higher level; else in the next such lap, at the server the walk began at.
+    /// or went down to it from a higher level; else in the next such lap, at the server the walk began at. (The
+    /// servers behind that one were looked at before anything else.)
     fn next_laps(&self, pool: &dyn Pool, _held: &Held<'_>, began: u32) -> Option<Slot> {
         let mut level = self.walk.level.load(Ordering::Relaxed);
         let mut restarted = false;
@@ -151,10 +152,7 @@ impl WeightedRoundRobin {
             restarted = true;
         }
         if let Some(slot) = self.standing(pool, 0) {
-            if !(restarted && self.top() == 1 && slot.0 > began) {
-                return Some(self.found(slot));
-            }
-            return self.give_up(began);
+            return Some(self.found(slot));
         }
         // From here on every server that stands is overloaded: only those of new levels need a look.
         loop {
@@ -166,10 +164,6 @@ impl WeightedRoundRobin {
             let before = self.lower_to(next.map_or(1, |height| height.levels));
             let added = &self.heights[before..self.walk.admitted.load(Ordering::Relaxed)];
             if let Some(height) = added.iter().find(|height| !pool.is_overloaded(height.slot)) {
-                let last_lap = restarted && self.walk.level.load(Ordering::Relaxed) == 1;
-                if last_lap && height.slot.0 > began {
-                    return self.give_up(began);
-                }
                 return Some(self.found(height.slot));
             }
         }
