@@ -153,7 +153,7 @@ fn a_server_that_takes_no_connections_is_never_chosen() {
     for kind in Kind::ALL {
         for seed in [1, 2, 3] {
             let mut life = Life::new(kind, seed, 40, &[1, 2, 0, 3]);
-            for event in 0..20_000 {
+            for event in 0..5_000 {
                 life.happens();
                 let before = life.pool.clone();
                 let open = |place| before.accepts_new(slot(place));
@@ -406,10 +406,12 @@ fn several_threads_may_choose_and_tell_of_changes_at_once() {
     for kind in [Kind::Rr, Kind::Wrr, Kind::Lc, Kind::Wlc, Kind::Sed, Kind::Nq] {
         let pool = Shared((0..100).map(|_| AtomicU32::new(0)).collect());
         let scheduler = kind.build(WITH_FALLBACK, 7, &pool).unwrap();
+        let is_round = matches!(kind, Kind::Rr | Kind::Wrr);
+        let choices: u32 = if is_round { 200_000 } else { 10_000 };
         let start = Barrier::new(4);
         let choose = || {
             start.wait();
-            for client in 0..20_000_u32 {
+            for client in 0..choices {
                 let [a, b, c, _] = client.to_le_bytes();
                 let slot = scheduler.pick(&pool, &flow([192, a, b, c], [10, 0, 0, 1])).unwrap();
                 pool.0[slot.index()].fetch_add(1, Ordering::SeqCst);
@@ -422,10 +424,10 @@ fn several_threads_may_choose_and_tell_of_changes_at_once() {
             }
         });
         let served: Vec<u32> = (0..100).map(|place| pool.active(slot(place))).collect();
-        assert_eq!(served.iter().sum::<u32>(), 80_000, "{kind}");
+        assert_eq!(served.iter().sum::<u32>(), 4 * choices, "{kind}");
         // Now that all is quiet, one choice is the scan's: no change told at the same time was lost.
-        if matches!(kind, Kind::Rr | Kind::Wrr) {
-            assert!(served.iter().all(|&count| count == 800), "{kind} {served:?}");
+        if is_round {
+            assert!(served.iter().all(|&count| count == choices / 25), "{kind} {served:?}");
         } else {
             let least = (0..100).map(slot).min_by_key(|&slot| pool.active(slot));
             assert_eq!(
