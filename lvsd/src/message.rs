@@ -341,6 +341,9 @@ pub enum Refusal {
     /// EOPNOTSUPP: not for this kind of service.
     #[error("not supported")]
     NotSupported,
+    /// ENODEV: there is no such interface.
+    #[error("there is no such interface")]
+    NoDevice,
     /// EAFNOSUPPORT: not for this address family.
     #[error("address family not supported")]
     FamilyNotSupported,

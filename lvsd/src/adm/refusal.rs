@@ -37,6 +37,7 @@ const fn common(refusal: Refusal) -> &'static str {
         Refusal::NotAvailable => "Protocol not available",
         Refusal::NoMemory => "Memory allocation problem",
         Refusal::NotSupported => "Operation not supported with IPv6",
+        Refusal::NoDevice => "No such device",
         Refusal::FamilyNotSupported => "Operation not supported with specified address family",
     }
 }

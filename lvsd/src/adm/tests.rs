@@ -94,7 +94,7 @@ fn refusals_are_worded_by_command() {
     let join = ["-a", "-t", "10.0.0.1:80", "-r", "10.0.0.2"];
     let leave = ["-d", "-t", "10.0.0.1:80", "-r", "10.0.0.2"];
     let list = ["-L", "-t", "10.0.0.1:80"];
-    let cases: [(&[&str], Refusal, u8, &str); 14] = [
+    let cases: [(&[&str], Refusal, u8, &str); 15] = [
         (&add, Refusal::Exists, 255, "Service already exists\n"),
         (&add, Refusal::NoEntry, 255, "Scheduler or persistence engine not found\n"),
         (&add, Refusal::NotPermitted, 255, "Permission denied (you must be root)\n"),
@@ -107,6 +107,7 @@ fn refusals_are_worded_by_command() {
         (&join, Refusal::Range, 255, "Numerical result out of range\n"),
         (&leave, Refusal::NoEntry, 255, "No such destination\n"),
         (&["--start-daemon", "master"], Refusal::Exists, 255, "Daemon has already run\n"),
+        (&["--start-daemon", "master"], Refusal::NoDevice, 255, "No such device\n"),
         (&["--stop-daemon", "master"], Refusal::NoService, 255, "No daemon is running\n"),
         (&list, Refusal::NoService, 1, "No such service\n"),
     ];

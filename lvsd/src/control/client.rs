@@ -64,7 +64,7 @@ impl Client {
                  Start it with `lvsd run', or name its socket with --socket or {}.",
                 super::SOCKET_VARIABLE
             ),
-            io::ErrorKind::PermissionDenied => format!("Permission denied (you must be root): {path}"),
+            io::ErrorKind::PermissionDenied => "Permission denied (you must be root)".to_owned(),
             io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => {
                 format!("lvsd did not answer on {path} within {} seconds", PATIENCE.as_secs())
             }

@@ -197,6 +197,45 @@ fn daemons_are_listed_master_first_and_without_what_is_not_set() {
     );
 }
 
+// As recorded: what `--nosort` printed, and what sorting made of it. No order puts 230.0.0.1 before 1.0.0.1, 100.0.0.1
+// before 130.0.0.1 and 200.0.0.1 last; ipvsadm's comparison does.
+#[test]
+fn far_apart_addresses_and_marks_are_sorted_as_ipvsadm_sorts_them() {
+    let kept = [
+        "-t 50.0.0.1:80",
+        "-t 250.0.0.1:80",
+        "-t 230.0.0.1:80",
+        "-t 200.0.0.1:80",
+        "-t 160.0.0.1:80",
+        "-t 130.0.0.1:80",
+        "-t 100.0.0.1:80",
+        "-t 1.0.0.1:80",
+        "-t 10.9.9.9:80",
+        "-f 2147483647",
+        "-f 4294967295",
+        "-f 2147483648",
+        "-f 2147483649",
+        "-f 1 -6",
+        "-f 2",
+    ];
+    let mut kernel = Kernel::default();
+    for service in kept {
+        let args: Vec<&str> = ["-A"].into_iter().chain(service.split(' ')).collect();
+        assert_eq!(run_on(&mut kernel, &args, "").0, 0);
+    }
+    let sorted = "TCP  230.0.0.1:80 wlc\nTCP  250.0.0.1:80 wlc\nTCP  1.0.0.1:80 wlc\nTCP  10.9.9.9:80 wlc\n\
+                  TCP  50.0.0.1:80 wlc\nTCP  100.0.0.1:80 wlc\nTCP  130.0.0.1:80 wlc\nTCP  160.0.0.1:80 wlc\n\
+                  TCP  200.0.0.1:80 wlc\nFWM  1 IPv6 wlc\nFWM  2 wlc\nFWM  2147483647 wlc\n\
+                  FWM  -2147483648 wlc\nFWM  -2147483647 wlc\nFWM  -1 wlc\n";
+    let (_, text, _) = run_on(&mut kernel, &["-Ln"], "");
+    assert_eq!(text.splitn(4, '\n').nth(3), Some(sorted));
+    let (_, text, _) = run_on(&mut kernel, &["-Ln", "--nosort"], "");
+    assert!(text.contains("Conn\nTCP  50.0.0.1:80 wlc\nTCP  250.0.0.1:80 wlc\n"), "{text}");
+    let (_, rules, _) = run_on(&mut kernel, &["-S"], "");
+    assert!(rules.starts_with("-A -t 230.0.0.1:http -s wlc\n"), "{rules}");
+    assert!(rules.ends_with("-A -f 2147483649 -s wlc\n-A -f 4294967295 -s wlc\n"), "{rules}");
+}
+
 #[test]
 fn host_names_are_those_of_the_system() {
     let loopback = "127.0.0.1".parse().unwrap();
