@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::args::{Cli, Command, RunArgs};
+use crate::args::{Cli, Command, ReplayArgs, RunArgs};
 use crate::config::{Config, ConfigError};
 
 /// It did not work.
@@ -18,11 +18,11 @@ const MISTAKEN: u8 = 2;
 pub fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Run(args) => run(&args),
+        Command::Replay(args) => replay(&args),
         Command::Host(_)
         | Command::Lab(_)
         | Command::Status(_)
         | Command::Drops(_)
-        | Command::Replay(_)
         | Command::LabServer(_) => complain("this command is not built yet", FAILED),
     }
 }
@@ -31,6 +31,14 @@ fn run(args: &RunArgs) -> ExitCode {
     match configuration(args) {
         Ok(_) if args.check => ExitCode::SUCCESS,
         Ok(_) => complain("this command is not built yet", FAILED),
+        Err(error) => complain(error, MISTAKEN),
+    }
+}
+
+fn replay(args: &ReplayArgs) -> ExitCode {
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    match crate::replay::run(&args.timeline, args.topology.as_deref(), &mut out) {
+        Ok(_) => ExitCode::SUCCESS,
         Err(error) => complain(error, MISTAKEN),
     }
 }

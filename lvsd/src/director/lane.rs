@@ -1,0 +1,329 @@
+//! One worker's own part of the director, and the order in which it asks about a packet.
+
+use lvs_conntrack::{Conn, Direction, FlowKey, SctpState, State, TcpState, Tick};
+use lvs_forward::headers::Options;
+use lvs_forward::{DropReason, Fit, Headers, Packet, ParseError, Refused, Transport, Verdict};
+
+use super::Exit;
+use super::limit::Limiter;
+use super::passage::Passage;
+use super::pieces::Pieces;
+use super::plane::Plane;
+use super::schedule::Scheduled;
+use super::state::{Connection, advance, begins};
+use super::waiting::Waiting;
+use crate::resolve::NextHop;
+use crate::snapshot::Snapshot;
+
+/// A received packet with what its headers say.
+#[derive(Debug)]
+pub(super) struct Arrival<'a, 'b> {
+    pub(super) packet: &'a mut Packet<'b>,
+    pub(super) headers: Headers,
+    pub(super) now: Tick,
+}
+
+/// What a known connection makes of a packet.
+enum Known {
+    /// It goes on.
+    Forward(Passage),
+    /// It is refused, as a reply that the host's own forwarding would refuse.
+    Refused(Refused),
+    /// It is dropped.
+    Drop(DropReason),
+    /// The connection is at its end; the packet begins another.
+    Anew,
+}
+
+/// One worker's caches and waiting packets.
+#[derive(Debug)]
+pub(super) struct Lane {
+    number: usize,
+    ident: u16,
+    pub(super) limiter: Limiter,
+    waiting: Waiting,
+    /// Further fragments of packets that left in pieces.
+    pieces: Pieces,
+    /// New packets until the next one is dropped by `drop_packet`.
+    until_drop: i32,
+}
+
+impl Lane {
+    pub(super) fn new(number: usize) -> Self {
+        Self {
+            number,
+            ident: 0,
+            limiter: Limiter::default(),
+            waiting: Waiting::default(),
+            pieces: Pieces::default(),
+            until_drop: 0,
+        }
+    }
+
+    pub(super) const fn number(&self) -> usize {
+        self.number
+    }
+
+    pub(super) fn has_waiting(&self) -> bool {
+        !self.waiting.is_empty() || !self.pieces.is_empty()
+    }
+
+    pub(super) fn release(
+        &mut self,
+        plane: &Plane,
+        snapshot: &Snapshot,
+        now: Tick,
+        send: &mut dyn FnMut(Exit, &[u8]),
+    ) {
+        if let Some(tally) = plane.tally(self.number) {
+            tally.originated(self.pieces.release(send));
+            self.waiting.release(&snapshot.fib, tally, plane.drops(), now, send);
+        }
+    }
+
+    /// A number for an IPv4 header of the director's own, another one each time.
+    pub(super) const fn next_ident(&mut self) -> u16 {
+        self.ident = self.ident.wrapping_add(1);
+        self.ident
+    }
+
+    /// What becomes of a packet.
+    pub(super) fn judge(
+        &mut self,
+        plane: &Plane,
+        snapshot: &Snapshot,
+        packet: &mut Packet<'_>,
+        now: Tick,
+    ) -> Verdict {
+        let headers = match Headers::parse(packet.bytes()) {
+            Ok(headers) => headers,
+            Err(ParseError::NotIp) => return Verdict::ToHost,
+            Err(ParseError::Malformed(reason)) => return Verdict::Drop(reason),
+        };
+        if snapshot.sysctls.backup_only != 0 {
+            return Verdict::ToHost;
+        }
+        let mut arrival = Arrival { packet, headers, now };
+        match headers.transport {
+            Transport::Tcp { .. } | Transport::Udp { .. } | Transport::Sctp { .. }
+                if headers.fragment.is_none() =>
+            {
+                self.judge_flow(plane, snapshot, &mut arrival)
+            }
+            Transport::Icmp { .. } if headers.is_icmp_error() && headers.fragment.is_none() => {
+                self.judge_error(plane, snapshot, &mut arrival)
+            }
+            Transport::Tcp { .. }
+            | Transport::Udp { .. }
+            | Transport::Sctp { .. }
+            | Transport::Icmp { .. }
+            | Transport::Later
+            | Transport::Other => Verdict::ToHost,
+        }
+    }
+
+    fn judge_flow(&mut self, plane: &Plane, snapshot: &Snapshot, arrival: &mut Arrival<'_, '_>) -> Verdict {
+        let key = arrival.headers.flow();
+        if arrival.headers.options == Options::SourceRoute {
+            return Verdict::Drop(DropReason::SourceRoute);
+        }
+        match self.known(plane, snapshot, arrival, &key) {
+            Some(Known::Forward(passage)) => self.carry(plane, snapshot, arrival, &passage),
+            Some(Known::Refused(refused)) => self.refuse(snapshot, arrival, refused),
+            Some(Known::Drop(reason)) => Verdict::Drop(reason),
+            Some(Known::Anew) => {
+                drop(plane.table().remove(&key));
+                self.begin(plane, snapshot, arrival, &key)
+            }
+            None if snapshot.is_local(key.dst) => self.begin(plane, snapshot, arrival, &key),
+            None => self.stray(plane, snapshot, arrival, &key),
+        }
+    }
+
+    /// Looks the packet's connection up and brings it up to date.
+    fn known(
+        &self,
+        plane: &Plane,
+        snapshot: &Snapshot,
+        arrival: &Arrival<'_, '_>,
+        key: &FlowKey,
+    ) -> Option<Known> {
+        plane.table().with(key, arrival.now, |conn, direction| match direction {
+            Direction::ToServer => self.inbound(conn, snapshot, arrival),
+            Direction::ToClient => self.outbound(conn, snapshot, arrival),
+        })
+    }
+
+    /// A client's packet of a known connection (`ip_vs_in_hook`).
+    fn inbound(&self, conn: &mut Connection, snapshot: &Snapshot, arrival: &Arrival<'_, '_>) -> Known {
+        let headers = &arrival.headers;
+        let destination = conn.binding().destination();
+        let hop = snapshot.hop(destination.id());
+        let expires_nodest = snapshot.sysctls.expire_nodest_conn != 0;
+        if begins(headers) {
+            let quiesced = hop.is_some_and(|hop| hop.quiesced);
+            if (expires_nodest && quiesced) || is_at_its_end(conn, snapshot.sysctls.conn_reuse_mode) {
+                return Known::Anew;
+            }
+        }
+        let Some(hop) = hop else {
+            return if expires_nodest { Known::Anew } else { Known::Drop(DropReason::ServerGone) };
+        };
+        let bytes = u64::try_from(headers.len()).unwrap_or(0);
+        destination.stats().packet_in(self.number, bytes);
+        hop.service.packet_in(self.number, bytes);
+        advance(conn, headers, Direction::ToServer, snapshot, arrival.now);
+        conn.count_packet();
+        match Passage::to_server(snapshot, hop, conn.binding().method(), conn.server()) {
+            Ok(passage) => Known::Forward(passage),
+            Err(reason) => Known::Drop(reason),
+        }
+    }
+
+    /// A server's packet of a known connection (`ip_vs_out_hook`). What the host's forwarding would refuse before
+    /// IPVS saw it does not reach the connection.
+    fn outbound(&self, conn: &mut Connection, snapshot: &Snapshot, arrival: &Arrival<'_, '_>) -> Known {
+        let headers = &arrival.headers;
+        let next = match snapshot.fib.lookup(headers.dst) {
+            Ok(next) => next,
+            Err(reason) => return Known::Drop(reason),
+        };
+        let passage = Passage::to_client(next, conn.key().dst, conn.key().dst_port);
+        if headers.ttl <= 1 && next != NextHop::Local {
+            return Known::Refused(Refused::TtlExceeded);
+        }
+        if let Some(path) = next.path()
+            && headers.len() > usize::from(path.mtu)
+            && (headers.is_ipv6() || headers.dont_fragment)
+        {
+            return Known::Refused(Refused::TooBig(path.mtu));
+        }
+        self.count_reply(conn, snapshot, arrival);
+        Known::Forward(passage)
+    }
+
+    /// Counts a server's packet and brings its connection up to date.
+    pub(super) fn count_reply(&self, conn: &mut Connection, snapshot: &Snapshot, arrival: &Arrival<'_, '_>) {
+        self.count_out(conn, snapshot, arrival);
+        advance(conn, &arrival.headers, Direction::ToClient, snapshot, arrival.now);
+    }
+
+    /// Counts a packet from a server that belongs to a service (`ip_vs_out_stats`).
+    pub(super) fn count_out(&self, conn: &Connection, snapshot: &Snapshot, arrival: &Arrival<'_, '_>) {
+        let bytes = u64::try_from(arrival.headers.len()).unwrap_or(0);
+        let destination = conn.binding().destination();
+        if let Some(hop) = snapshot.hop(destination.id()) {
+            destination.stats().packet_out(self.number, bytes);
+            hop.service.packet_out(self.number, bytes);
+        }
+    }
+
+    /// A packet without a connection, for a local address: perhaps a service's.
+    fn begin(
+        &mut self,
+        plane: &Plane,
+        snapshot: &Snapshot,
+        arrival: &mut Arrival<'_, '_>,
+        key: &FlowKey,
+    ) -> Verdict {
+        match self.schedule(plane, snapshot, arrival, key) {
+            Scheduled::To(passage) => self.carry(plane, snapshot, arrival, &passage),
+            Scheduled::Drop(reason) => Verdict::Drop(reason),
+            Scheduled::NotOurs => Verdict::ToHost,
+            Scheduled::Nobody => self.unreachable(snapshot, arrival),
+            Scheduled::Raced => match self.known(plane, snapshot, arrival, key) {
+                Some(Known::Forward(passage)) => self.carry(plane, snapshot, arrival, &passage),
+                Some(Known::Refused(refused)) => self.refuse(snapshot, arrival, refused),
+                Some(Known::Drop(reason)) => Verdict::Drop(reason),
+                Some(Known::Anew) | None => Verdict::Drop(DropReason::ConnectionReuse),
+            },
+        }
+    }
+
+    /// Rewrites the packet and sends it on its way.
+    pub(super) fn carry(
+        &mut self,
+        plane: &Plane,
+        snapshot: &Snapshot,
+        arrival: &mut Arrival<'_, '_>,
+        passage: &Passage,
+    ) -> Verdict {
+        let Some(path) = passage.next.path() else { return deliver(arrival, passage) };
+        let ident = self.next_ident();
+        match passage.rewrite.apply(arrival.packet, &arrival.headers, path, ident) {
+            Ok(Fit::Whole) => {}
+            Ok(Fit::Oversized) => return self.split(plane, arrival, &passage.next, path.mtu, ident),
+            Err(refused) => return self.refuse(snapshot, arrival, refused),
+        }
+        self.depart(plane, arrival, &passage.next)
+    }
+
+    /// The frame is finished and leaves, or waits for its neighbour.
+    pub(super) fn depart(&mut self, plane: &Plane, arrival: &Arrival<'_, '_>, next: &NextHop) -> Verdict {
+        match next {
+            NextHop::Ready(path) => Verdict::Send(path.port),
+            NextHop::Awaiting(path, ask) => {
+                plane.ask(*ask);
+                self.waiting.hold(arrival.packet.bytes(), path.port, *ask, arrival.now)
+            }
+            NextHop::Local => Verdict::ToHost,
+        }
+    }
+
+    /// Sends the frame in pieces.
+    fn split(
+        &mut self,
+        plane: &Plane,
+        arrival: &mut Arrival<'_, '_>,
+        next: &NextHop,
+        mtu: u16,
+        ident: u16,
+    ) -> Verdict {
+        match next {
+            NextHop::Ready(path) => self.pieces.cut(arrival.packet, path.port, mtu, ident),
+            NextHop::Awaiting(_, ask) => {
+                plane.ask(*ask);
+                Verdict::Drop(DropReason::NeighbourUnresolved)
+            }
+            NextHop::Local => Verdict::ToHost,
+        }
+    }
+
+    /// With `drop_packet` 3, one in so many new packets is dropped (`ip_vs_todrop`).
+    pub(super) const fn defends(&mut self, snapshot: &Snapshot) -> bool {
+        if snapshot.sysctls.drop_packet != 3 || snapshot.sysctls.am_droprate == 0 {
+            return false;
+        }
+        self.until_drop = self.until_drop.saturating_sub(1);
+        if self.until_drop > 0 {
+            return false;
+        }
+        self.until_drop = snapshot.sysctls.am_droprate;
+        true
+    }
+}
+
+/// Delivers to a server on the director's own host: as it is where the service's address is the server's.
+fn deliver(arrival: &Arrival<'_, '_>, passage: &Passage) -> Verdict {
+    use lvs_forward::{Nat, Rewrite};
+    match passage.rewrite {
+        Rewrite::Nat(Nat { addr, port, .. })
+            if addr != arrival.headers.dst || port != arrival.headers.ports().1 =>
+        {
+            Verdict::Drop(DropReason::NoPort)
+        }
+        Rewrite::Nat(_) | Rewrite::Direct | Rewrite::Tunnel(_) => Verdict::ToHost,
+    }
+}
+
+/// True for a connection that a new SYN or INIT may begin anew (`is_new_conn_expected`).
+fn is_at_its_end(conn: &Conn<super::Binding, crate::destination::Lease>, reuse_mode: i32) -> bool {
+    if reuse_mode == 0 || conn.template().is_some() {
+        return false;
+    }
+    match conn.state() {
+        State::Tcp(TcpState::TimeWait | TcpState::Close) | State::Sctp(SctpState::Closed) => true,
+        State::Tcp(TcpState::FinWait) => reuse_mode & 2 != 0 && conn.is_no_output(),
+        State::Tcp(_) | State::Sctp(_) | State::Udp | State::Other => false,
+    }
+}

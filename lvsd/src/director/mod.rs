@@ -1,0 +1,100 @@
+//! The packet path of one worker: what becomes of each received packet.
+//!
+//! ```text
+//!             +- known: to its server (known) or back to its client (reply)
+//! frame ------+- new and local: a service's? choose a server (schedule, persist)
+//!  headers    +- ICMP error: about one of the above? (icmp)
+//!  read once  +- else the host's
+//! ```
+//!
+//! The order of the questions is the kernel's (`ip_vs_in_hook`, `ip_vs_out_hook`).
+
+mod answer;
+mod binding;
+mod icmp;
+mod lane;
+mod limit;
+mod passage;
+mod persist;
+mod pieces;
+mod plane;
+mod reply;
+mod schedule;
+mod state;
+mod waiting;
+
+use std::sync::Arc;
+
+use lvs_conntrack::Tick;
+use lvs_forward::io::Forwarder;
+use lvs_forward::{DropReason, Packet, PortId, Verdict};
+
+pub use binding::{Binding, Method};
+pub use plane::{Account, Plane};
+
+use crate::snapshot::Snapshot;
+use lane::Lane;
+
+/// Where a frame goes that was kept for a while.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// Out of this port.
+    Port(PortId),
+    /// To the host's own stack.
+    Host,
+}
+
+/// The director of one worker. It owns only caches and the packets that wait; all else is the plane's.
+///
+/// A worker calls [`refresh`](Self::refresh) before each burst, [`handle`](Forwarder::handle) for each packet and
+/// [`release`](Self::release) after the burst.
+#[derive(Debug)]
+pub struct Director {
+    plane: Arc<Plane>,
+    snapshot: Arc<Snapshot>,
+    lane: Lane,
+}
+
+impl Director {
+    /// The director of worker number `lane`.
+    pub fn new(plane: Arc<Plane>, lane: usize) -> Self {
+        let snapshot = plane.snapshot();
+        Self { plane, snapshot, lane: Lane::new(lane) }
+    }
+
+    /// Takes the current snapshot, which then counts for every packet until the next call.
+    pub fn refresh(&mut self) {
+        let current = self.plane.current().load();
+        if !Arc::ptr_eq(&current, &self.snapshot) {
+            self.snapshot = Arc::clone(&current);
+        }
+    }
+
+    /// Gives `send` what need not wait any longer: packets whose neighbour answered, and fragments made in the
+    /// last burst. What waited too long is dropped by name.
+    pub fn release(&mut self, now: Tick, mut send: impl FnMut(Exit, &[u8])) {
+        self.lane.release(&self.plane, &self.snapshot, now, &mut send);
+    }
+
+    /// True while packets wait: [`release`](Self::release) has something to do.
+    pub fn has_waiting(&self) -> bool {
+        self.lane.has_waiting()
+    }
+
+    /// Corrects the accounts: the device could not carry a verdict out, for this reason.
+    pub fn undone(&self, verdict: Verdict, reason: DropReason) {
+        if let Some(tally) = self.plane.tally(self.lane.number()) {
+            tally.undone(verdict, reason, self.plane.drops());
+        }
+    }
+}
+
+impl Forwarder for Director {
+    fn handle(&mut self, _ingress: PortId, packet: &mut Packet<'_>, now: Tick) -> Verdict {
+        let verdict = self.lane.judge(&self.plane, &self.snapshot, packet, now);
+        if let Some(tally) = self.plane.tally(self.lane.number()) {
+            tally.count(verdict, self.plane.drops());
+        }
+        verdict
+    }
+}

@@ -1,0 +1,85 @@
+//! Persistence: a client's next connections go where its last ones went (`ip_vs_sched_persist`).
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use lvs_conntrack::{FlowKey, InsertError, Proto, TemplateKey, TemplateService};
+use lvs_forward::DropReason;
+
+use super::lane::Arrival;
+use super::plane::Plane;
+use super::schedule::{Choice, Scheduled, flow, masked};
+use crate::destination::{Counted, Lease};
+use crate::message::ServiceId;
+use crate::services::{Persistence, Service};
+use crate::snapshot::Snapshot;
+
+const FTP: u16 = 21;
+
+/// Follows the client's template, or has a server chosen and makes one.
+pub(super) fn choose_persistent(
+    plane: &Plane,
+    snapshot: &Snapshot,
+    arrival: &Arrival<'_, '_>,
+    key: &FlowKey,
+    service: &Service,
+    persistence: &Persistence,
+) -> Result<Choice, Scheduled> {
+    let template_key = template_key(service, key, persistence);
+    let expires_quiescent = snapshot.sysctls.expire_quiescent_template != 0;
+    let usable = |lease: &Lease| {
+        let hop = snapshot.hop(lease.destination().id());
+        hop.is_some_and(|hop| !(expires_quiescent && hop.quiesced))
+    };
+    let template = match plane.table().lease(&template_key, arrival.now, usable) {
+        Some(template) => template,
+        None => make_template(plane, arrival, key, service, persistence, template_key)?,
+    };
+    let destination = Arc::clone(template.binding().destination());
+    // A mark gathers many ports, and each stays what it is: only the service's own port is translated.
+    let server_port = match destination.port() {
+        port if port != 0 && key.dst_port == service.port() => port,
+        _ => key.dst_port,
+    };
+    Ok(Choice { destination, server_port, template: Some(template) })
+}
+
+fn make_template(
+    plane: &Plane,
+    arrival: &Arrival<'_, '_>,
+    key: &FlowKey,
+    service: &Service,
+    persistence: &Persistence,
+    template_key: TemplateKey,
+) -> Result<lvs_conntrack::Lease<Lease>, Scheduled> {
+    let member = service.schedule(&flow(key, arrival)).ok_or(Scheduled::Nobody)?;
+    let destination = &member.destination;
+    let whole_service = key.dst_port == service.port() && service.port() != FTP;
+    let server_port = if whole_service { destination.port() } else { 0 };
+    let server = SocketAddr::new(destination.rip(), server_port);
+    let lease = Lease::take(destination, Counted::Persistent);
+    let timeout = u32::try_from(persistence.timeout.as_secs()).unwrap_or(u32::MAX);
+    plane.table().insert_template(template_key, server, lease, timeout, arrival.now).map_err(|error| {
+        match error {
+            InsertError::Full(_) => Scheduled::Drop(DropReason::TableFull),
+            // Another worker made it at this moment; the client's next packet follows it.
+            InsertError::Exists(_) => Scheduled::Drop(DropReason::ConnectionReuse),
+        }
+    })
+}
+
+/// Whom the template is for: the client's network, and the service with its port; no port where the service has
+/// all of them or is FTP, whose data connections follow the control connection.
+fn template_key(service: &Service, key: &FlowKey, persistence: &Persistence) -> TemplateKey {
+    let client = masked(key.src, persistence.netmask);
+    let own_port = key.dst_port == service.port();
+    match service.id {
+        ServiceId::Mark { mark, .. } if !own_port => {
+            TemplateKey { proto: Proto::IP, client, service: TemplateService::Mark(mark) }
+        }
+        ServiceId::Mark { .. } | ServiceId::Address { .. } => {
+            let port = if own_port && service.port() != FTP { key.dst_port } else { 0 };
+            TemplateKey { proto: key.proto, client, service: TemplateService::Address(key.dst, port) }
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! What the workers share: connections, the current snapshot, counters, and the wish list of neighbours.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use arc_swap::ArcSwap;
+use lvs_conntrack::{Table, Tick};
+use lvs_forward::{DropReason, Drops, Verdict};
+use parking_lot::Mutex;
+
+use crate::destination::Lease;
+use crate::resolve::Ask;
+use crate::snapshot::Snapshot;
+
+use super::binding::Binding;
+
+/// How many neighbours may be wanted at a time.
+const ASKS: usize = 1024;
+
+/// The shared half of the data plane.
+pub struct Plane {
+    table: Table<Binding, Lease>,
+    snapshot: ArcSwap<Snapshot>,
+    drops: Drops,
+    tallies: Box<[Tally]>,
+    asks: Mutex<HashSet<Ask>>,
+}
+
+impl Plane {
+    /// A plane for `lanes` workers and at most `limit` connections. `seed` keys the connection table: to be
+    /// drawn at random at each start.
+    pub fn new(lanes: usize, limit: usize, seed: u64) -> Self {
+        Self {
+            table: Table::new(limit, seed),
+            snapshot: ArcSwap::default(),
+            drops: Drops::default(),
+            tallies: (0..lanes.max(1)).map(|_| Tally::default()).collect(),
+            asks: Mutex::default(),
+        }
+    }
+
+    /// The connections and templates.
+    pub const fn table(&self) -> &Table<Binding, Lease> {
+        &self.table
+    }
+
+    /// How many workers there are counters for.
+    pub fn lanes(&self) -> usize {
+        self.tallies.len()
+    }
+
+    /// The configuration as it is now.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.snapshot.load_full()
+    }
+
+    pub(crate) fn current(&self) -> &ArcSwap<Snapshot> {
+        &self.snapshot
+    }
+
+    pub(crate) fn publish(&self, snapshot: Snapshot) {
+        self.snapshot.store(Arc::new(snapshot));
+    }
+
+    /// What was dropped, by reason, by all workers.
+    pub const fn drops(&self) -> &Drops {
+        &self.drops
+    }
+
+    /// One worker's counters.
+    pub(crate) fn tally(&self, lane: usize) -> Option<&Tally> {
+        self.tallies.get(lane)
+    }
+
+    /// The accounting of all workers. `received = forwarded + to_host + dropped + held`, always.
+    pub fn account(&self) -> Account {
+        let sum =
+            |counter: fn(&Tally) -> &AtomicU64| self.tallies.iter().map(|t| counter(t).load(Relaxed)).sum();
+        Account {
+            received: sum(|tally| &tally.received),
+            forwarded: sum(|tally| &tally.forwarded),
+            to_host: sum(|tally| &tally.to_host),
+            dropped: self.drops.total(),
+            held: sum(|tally| &tally.held),
+            originated: sum(|tally| &tally.originated),
+        }
+    }
+
+    /// Lets connections and templates expire, looking at no more than `budget`; says how many it looked at.
+    pub fn sweep(&self, now: Tick, budget: usize) -> usize {
+        // What is handed out gives its counts back as it is dropped.
+        self.table.sweep(now, budget, drop)
+    }
+
+    /// Ends the connections of destinations that belong to no service.
+    pub(crate) fn expire_unavailable(&self, now: Tick) {
+        let snapshot = self.snapshot();
+        let mut gone = Vec::new();
+        self.table.for_each(now, |conn| {
+            if snapshot.hop(conn.binding().destination().id()).is_none() {
+                gone.push(*conn.key());
+            }
+        });
+        for key in &gone {
+            drop(self.table.evict(key));
+        }
+    }
+
+    /// Puts a neighbour on the list of those to be asked for.
+    pub(crate) fn ask(&self, ask: Ask) {
+        let mut asks = self.asks.lock();
+        if asks.len() < ASKS {
+            asks.insert(ask);
+        }
+    }
+
+    /// Takes the neighbours that are wanted, each once, for the control thread to ask the kernel for.
+    pub fn take_asks(&self) -> Vec<Ask> {
+        self.asks.lock().drain().collect()
+    }
+}
+
+impl fmt::Debug for Plane {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Plane")
+            .field("table", &self.table)
+            .field("account", &self.account())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Where the packets went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Account {
+    /// Packets taken from the interfaces.
+    pub received: u64,
+    /// Packets that left as the director forwarded them.
+    pub forwarded: u64,
+    /// Packets handed to the host.
+    pub to_host: u64,
+    /// Packets dropped, all reasons together.
+    pub dropped: u64,
+    /// Packets that wait.
+    pub held: u64,
+    /// Packets of the director's own making.
+    pub originated: u64,
+}
+
+impl Account {
+    /// True when every received packet went somewhere.
+    pub const fn balances(&self) -> bool {
+        self.received == self.forwarded + self.to_host + self.dropped + self.held
+    }
+}
+
+/// One worker's counters; written by that worker only.
+#[derive(Debug, Default)]
+#[repr(align(64))]
+pub(crate) struct Tally {
+    received: AtomicU64,
+    forwarded: AtomicU64,
+    to_host: AtomicU64,
+    held: AtomicU64,
+    originated: AtomicU64,
+}
+
+impl Tally {
+    /// Counts a received packet and what became of it; `extra` more frames left with it.
+    pub(crate) fn count(&self, verdict: Verdict, drops: &Drops) {
+        add(&self.received, 1);
+        match verdict {
+            Verdict::Send(_) => add(&self.forwarded, 1),
+            Verdict::ToHost => add(&self.to_host, 1),
+            Verdict::Hold => add(&self.held, 1),
+            Verdict::Drop(reason) => drops.count(reason),
+            Verdict::Answer(_, reason) => {
+                drops.count(reason);
+                add(&self.originated, 1);
+            }
+        }
+    }
+
+    /// A packet that waited was sent.
+    pub(crate) fn released(&self) {
+        subtract(&self.held, 1);
+        add(&self.forwarded, 1);
+    }
+
+    /// A packet that waited was dropped.
+    pub(crate) fn given_up(&self, reason: DropReason, drops: &Drops) {
+        subtract(&self.held, 1);
+        drops.count(reason);
+    }
+
+    /// The director made `frames` more frames.
+    pub(crate) fn originated(&self, frames: u64) {
+        add(&self.originated, frames);
+    }
+
+    /// A verdict could not be carried out by the device.
+    pub(crate) fn undone(&self, verdict: Verdict, reason: DropReason, drops: &Drops) {
+        match verdict {
+            Verdict::Send(_) => subtract(&self.forwarded, 1),
+            Verdict::ToHost => subtract(&self.to_host, 1),
+            Verdict::Answer(..) => {
+                subtract(&self.originated, 1);
+                return;
+            }
+            Verdict::Drop(_) | Verdict::Hold => return,
+        }
+        drops.count(reason);
+    }
+}
+
+/// A tally has one writer, so a load and a store are enough.
+fn add(counter: &AtomicU64, amount: u64) {
+    counter.store(counter.load(Relaxed).wrapping_add(amount), Relaxed);
+}
+
+fn subtract(counter: &AtomicU64, amount: u64) {
+    counter.store(counter.load(Relaxed).wrapping_sub(amount), Relaxed);
+}

@@ -1,0 +1,133 @@
+//! The lines of a timeline, as far as a replay needs them.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use lvs_conntrack::Proto;
+use serde::Deserialize;
+
+use crate::services::{MarkRule, Marks};
+
+/// The first line: the set-up.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub(super) struct Case {
+    #[serde(default)]
+    pub(super) sysctl: BTreeMap<String, serde_json::Value>,
+    #[serde(default)]
+    pub(super) vips: Vec<IpAddr>,
+    #[serde(default)]
+    marks: Vec<Mark>,
+    #[serde(default)]
+    pub(super) mtu: BTreeMap<String, u16>,
+    #[serde(default)]
+    pub(super) local: Vec<IpNet>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+struct Mark {
+    dst: IpNet,
+    proto: Option<String>,
+    #[serde(default)]
+    dports: Vec<u16>,
+    #[serde(rename = "mark")]
+    number: u32,
+}
+
+/// Any later line; what it does not have is empty.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Step {
+    pub(super) op: String,
+    /// Seconds since the case began.
+    #[serde(default)]
+    pub(super) t: f64,
+    #[serde(default)]
+    pub(super) args: String,
+    #[serde(default)]
+    pub(super) n: u64,
+    #[serde(default, rename = "if")]
+    pub(super) interface: String,
+    #[serde(default)]
+    pub(super) frame: String,
+    #[serde(default)]
+    pub(super) set: String,
+}
+
+impl Case {
+    /// Which packets carry which mark.
+    pub(super) fn marks(&self) -> Result<Marks, String> {
+        self.marks.iter().map(Mark::rule).collect::<Result<_, _>>().map(Marks::new)
+    }
+}
+
+impl Mark {
+    fn rule(&self) -> Result<MarkRule, String> {
+        let proto = match self.proto.as_deref() {
+            None => None,
+            Some("tcp") => Some(Proto::TCP),
+            Some("udp") => Some(Proto::UDP),
+            Some("sctp") => Some(Proto::SCTP),
+            Some("icmp") => Some(Proto::ICMP),
+            Some(other) => return Err(format!("{other}: a protocol without a number")),
+        };
+        Ok(MarkRule { destination: self.dst, proto, service_ports: self.dports.clone(), mark: self.number })
+    }
+}
+
+/// A frame from its hexadecimal digits.
+pub(super) fn decode(hex: &str) -> Option<Vec<u8>> {
+    let pair = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
+    if !hex.len().is_multiple_of(2) {
+        return None;
+    }
+    hex.as_bytes().chunks(2).map(pair).collect()
+}
+
+/// The hexadecimal digits of a frame.
+pub(super) fn encode(frame: &[u8]) -> String {
+    use std::fmt::Write;
+    frame.iter().fold(String::with_capacity(frame.len() * 2), |mut text, octet| {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{octet:02x}");
+        text
+    })
+}
+
+/// The words of a command line; quotes keep blanks together.
+pub(super) fn words(line: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    let mut word = None::<String>;
+    let mut quote = None;
+    for letter in line.chars() {
+        match (quote, letter) {
+            (Some(open), _) if letter == open => quote = None,
+            (None, '\'' | '"') => {
+                quote = Some(letter);
+                word.get_or_insert_default();
+            }
+            (None, _) if letter.is_whitespace() => words.extend(word.take()),
+            _ => word.get_or_insert_default().push(letter),
+        }
+    }
+    words.extend(word);
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hexadecimal_digits_go_both_ways() {
+        assert_eq!(decode("00ff10"), Some(vec![0, 255, 16]));
+        assert_eq!(encode(&[0, 255, 16]), "00ff10");
+        assert_eq!(decode("0"), None);
+        assert_eq!(decode("0g"), None);
+    }
+
+    #[test]
+    fn quotes_keep_blanks_together() {
+        assert_eq!(words("-A  -t 10.0.0.1:80"), ["-A", "-t", "10.0.0.1:80"]);
+        assert_eq!(words("-s 'a b' \"\""), ["-s", "a b", ""]);
+    }
+}

@@ -1,0 +1,234 @@
+//! Where a packet leaves: routes, neighbours and interfaces of the host as one immutable value.
+
+mod prefix;
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use lvs_forward::{Checksums, DropReason, Mac, Path, PortId};
+
+use prefix::PrefixMap;
+
+/// An interface of the host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Interface {
+    /// Its name.
+    pub name: String,
+    /// The kernel's number for it.
+    pub index: u32,
+    /// The director's port on it; none for an interface the director does not serve.
+    pub port: Option<PortId>,
+    /// Its link-layer address.
+    pub mac: Mac,
+    /// The largest IP packet it takes, in bytes.
+    pub mtu: u16,
+    /// Who computes the checksums of what the director makes for it.
+    pub checksums: Checksums,
+    /// Its addresses with their networks.
+    pub addresses: Vec<IpNet>,
+}
+
+/// What a route does with a packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RouteKind {
+    /// Sends it on.
+    Unicast,
+    /// Delivers it to the host itself.
+    Local,
+    /// Refuses it.
+    Blackhole,
+}
+
+/// A route of the host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Route {
+    /// The destinations it is for.
+    pub destination: IpNet,
+    /// What it does.
+    pub kind: RouteKind,
+    /// The next router; none for a destination on the link.
+    pub via: Option<IpAddr>,
+    /// The interface's number.
+    pub interface: u32,
+    /// An MTU of the route's own.
+    pub mtu: Option<u16>,
+    /// The address packets of the host's own carry.
+    pub source: Option<IpAddr>,
+    /// Among routes for the same destinations the lowest counts.
+    pub metric: u32,
+}
+
+/// A next hop's link-layer address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Neighbour {
+    /// The interface's number.
+    pub interface: u32,
+    /// Its address.
+    pub addr: IpAddr,
+    /// Its link-layer address.
+    pub mac: Mac,
+}
+
+/// A neighbour whose link-layer address is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Ask {
+    /// The interface's number.
+    pub interface: u32,
+    /// The address to ask for.
+    pub addr: IpAddr,
+}
+
+/// A way out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NextHop {
+    /// Known to the last byte.
+    Ready(Path),
+    /// Known but for the neighbour's link-layer address, which is zero in the path.
+    Awaiting(Path, Ask),
+    /// The host itself.
+    Local,
+}
+
+impl NextHop {
+    /// The path, ready or not; none for the host itself.
+    pub const fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Ready(path) | Self::Awaiting(path, _) => Some(path),
+            Self::Local => None,
+        }
+    }
+}
+
+/// The host's forwarding table.
+#[derive(Debug, Default)]
+pub struct Fib {
+    interfaces: Vec<Interface>,
+    local: PrefixMap<()>,
+    routes: PrefixMap<Route>,
+    neighbours: HashMap<(u32, IpAddr), Mac, foldhash::fast::RandomState>,
+    broadcast: Vec<IpAddr>,
+}
+
+impl Fib {
+    /// A table of these parts. Addresses of interfaces are local; each address's network is on its link, unless a
+    /// route says otherwise.
+    pub fn new(interfaces: Vec<Interface>, routes: Vec<Route>, neighbours: &[Neighbour]) -> Self {
+        let mut fib = Self { interfaces, ..Self::default() };
+        for (interface, net) in fib.interfaces.iter().flat_map(|i| i.addresses.iter().map(move |a| (i, a))) {
+            fib.local.insert(IpNet::from(net.addr()), ());
+            if net.prefix_len() < net.max_prefix_len() {
+                fib.routes.insert(net.trunc(), on_link(interface, *net));
+            }
+            if let IpNet::V4(v4) = net
+                && v4.prefix_len() < 31
+            {
+                fib.broadcast.extend([IpAddr::V4(v4.broadcast()), IpAddr::V4(v4.network())]);
+            }
+        }
+        let mut routes = routes;
+        routes.sort_by_key(|route| std::cmp::Reverse(route.metric));
+        for route in routes {
+            match route.kind {
+                RouteKind::Local => fib.local.insert(route.destination, ()),
+                RouteKind::Unicast | RouteKind::Blackhole => fib.routes.insert(route.destination, route),
+            }
+        }
+        fib.neighbours.extend(neighbours.iter().map(|n| ((n.interface, n.addr), n.mac)));
+        fib
+    }
+
+    /// The interfaces.
+    pub fn interfaces(&self) -> &[Interface] {
+        &self.interfaces
+    }
+
+    /// True for an address that is delivered to the host itself.
+    pub fn is_local(&self, addr: IpAddr) -> bool {
+        addr.is_loopback() || self.local.get(addr).is_some()
+    }
+
+    /// True for an address a real server may have: unicast, not the broadcast address of a network at hand.
+    pub fn is_unicast(&self, addr: IpAddr) -> bool {
+        let possible = match addr {
+            IpAddr::V4(v4) => !v4.is_multicast() && !v4.is_broadcast() && v4.octets()[0] != 0,
+            IpAddr::V6(v6) => {
+                !v6.is_multicast()
+                    && !v6.is_unspecified()
+                    && (v6.segments()[0] & 0xffc0 != 0xfe80 || self.is_local(addr))
+            }
+        };
+        possible && !self.broadcast.contains(&addr)
+    }
+
+    /// The way to `dst`.
+    ///
+    /// # Errors
+    /// [`DropReason::NoRoute`] where no route leads there, [`DropReason::NoPort`] where it leaves through an
+    /// interface the director does not serve.
+    pub fn lookup(&self, dst: IpAddr) -> Result<NextHop, DropReason> {
+        if self.is_local(dst) {
+            return Ok(NextHop::Local);
+        }
+        let route = self.route(dst).ok_or(DropReason::NoRoute)?;
+        let interface = self.interface(route.interface).ok_or(DropReason::NoPort)?;
+        let port = interface.port.ok_or(DropReason::NoPort)?;
+        let hop = route.via.unwrap_or(dst);
+        let mac = self.neighbours.get(&(route.interface, hop));
+        let path = Path {
+            port,
+            src_mac: interface.mac,
+            dst_mac: mac.copied().unwrap_or_default(),
+            mtu: route.mtu.unwrap_or(interface.mtu),
+            checksums: interface.checksums,
+        };
+        Ok(match mac {
+            Some(_) => NextHop::Ready(path),
+            None => NextHop::Awaiting(path, Ask { interface: route.interface, addr: hop }),
+        })
+    }
+
+    /// The address a packet of the host's own to `dst` carries.
+    pub fn source_for(&self, dst: IpAddr) -> Option<IpAddr> {
+        let route = self.route(dst)?;
+        let interface = self.interface(route.interface)?;
+        let hop = route.via.unwrap_or(dst);
+        let mut own = interface.addresses.iter().filter(|net| net.addr().is_ipv4() == dst.is_ipv4());
+        let near = own.clone().find(|net| net.contains(&hop));
+        route.source.or_else(|| near.or_else(|| own.next()).map(IpNet::addr))
+    }
+
+    /// The first address of this family on the interface of `port`, for what the director says itself there.
+    pub fn address_of(&self, port: PortId, v4: bool) -> Option<IpAddr> {
+        let interface = self.interfaces.iter().find(|interface| interface.port == Some(port))?;
+        interface.addresses.iter().map(IpNet::addr).find(|addr| addr.is_ipv4() == v4)
+    }
+
+    /// How many bits of `dst` its route looks at; 0 where there is none.
+    pub fn prefix_len(&self, dst: IpAddr) -> u8 {
+        self.route(dst).map_or(0, |route| route.destination.prefix_len())
+    }
+
+    fn route(&self, dst: IpAddr) -> Option<&Route> {
+        self.routes.get(dst).filter(|route| route.kind == RouteKind::Unicast)
+    }
+
+    fn interface(&self, index: u32) -> Option<&Interface> {
+        self.interfaces.iter().find(|interface| interface.index == index)
+    }
+}
+
+fn on_link(interface: &Interface, net: IpNet) -> Route {
+    Route {
+        destination: net.trunc(),
+        kind: RouteKind::Unicast,
+        via: None,
+        interface: interface.index,
+        mtu: None,
+        source: Some(net.addr()),
+        metric: 0,
+    }
+}
+
+#[cfg(test)]
+mod tests;

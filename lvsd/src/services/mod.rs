@@ -1,0 +1,197 @@
+//! The declared services: applies requests by the kernel's rules and publishes what packets meet.
+//!
+//! ```text
+//! Request -> Registry (one writer) -> Snapshot -> workers
+//!                \-> Response
+//! ```
+
+mod change;
+mod clock;
+mod entry;
+mod listing;
+mod mark;
+mod meter;
+mod server;
+mod service;
+mod sysctl;
+mod trash;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use lvs_conntrack::{Tick, Timeouts};
+
+pub use mark::{MarkRule, Marks};
+pub use service::{Member, Members, Persistence, Service};
+pub use sysctl::Sysctls;
+
+use crate::director::Plane;
+use crate::message::{Refusal, Request, Response, ServiceId};
+use crate::resolve::{Fib, NextHop};
+use crate::snapshot::{Hop, Snapshot};
+
+use clock::Clock;
+use entry::Entry;
+use trash::Trash;
+
+/// The one writer of the configuration.
+#[derive(Debug)]
+pub struct Registry {
+    plane: Arc<Plane>,
+    entries: Vec<Entry>,
+    trash: Trash,
+    ids: Ids,
+    clock: Clock,
+    sysctls: Sysctls,
+    timeouts: Timeouts,
+    fib: Arc<Fib>,
+    marks: Arc<Marks>,
+    claims_vips: bool,
+    seed: u64,
+}
+
+impl Registry {
+    /// A registry without services that publishes to `plane`. `seed` feeds the scheduler that draws at random.
+    pub fn new(plane: Arc<Plane>, seed: u64) -> Self {
+        Self {
+            plane,
+            entries: Vec::new(),
+            trash: Trash::default(),
+            ids: Ids::default(),
+            clock: Clock::default(),
+            sysctls: Sysctls::default(),
+            timeouts: Timeouts::default(),
+            fib: Arc::new(Fib::default()),
+            marks: Arc::new(Marks::default()),
+            claims_vips: false,
+            seed,
+        }
+    }
+
+    /// What the workers share.
+    pub const fn plane(&self) -> &Arc<Plane> {
+        &self.plane
+    }
+
+    /// The services' addresses count as the host's own, whatever the interfaces carry.
+    pub fn claim_vips(&mut self) {
+        self.claims_vips = true;
+        self.publish();
+    }
+
+    /// Takes the host's routes and neighbours as they are now.
+    pub fn set_fib(&mut self, fib: Fib) {
+        self.fib = Arc::new(fib);
+        self.publish();
+    }
+
+    /// Takes other rules for marks.
+    pub fn set_marks(&mut self, marks: Marks) {
+        self.marks = Arc::new(marks);
+        self.publish();
+    }
+
+    /// The values of `net.ipv4.vs`.
+    pub const fn sysctls(&self) -> &Sysctls {
+        &self.sysctls
+    }
+
+    /// Sets a value of `net.ipv4.vs`.
+    ///
+    /// # Errors
+    /// As [`Sysctls::set_text`].
+    pub fn set_sysctl(&mut self, name: &str, value: &str) -> Result<(), Refusal> {
+        self.sysctls.set_text(name, value)?;
+        self.publish();
+        Ok(())
+    }
+
+    /// Carries out a request at the moment `now`: the one entry for control.
+    pub fn apply(&mut self, request: Request, now: Tick) -> Response {
+        self.answer(request, now).unwrap_or_else(|error| Response::Refused { error })
+    }
+
+    fn answer(&mut self, request: Request, now: Tick) -> Result<Response, Refusal> {
+        match request {
+            Request::AddService(service) => self.add_service(service)?,
+            Request::EditService(service) => self.edit_service(service)?,
+            Request::DeleteService { id } => self.delete_service(id, now)?,
+            Request::Flush => self.flush(now),
+            Request::AddServer { id, server } => self.add_server(id, server)?,
+            Request::EditServer { id, server } => self.edit_server(id, server)?,
+            Request::DeleteServer { id, rip, port } => self.delete_server(id, rip, port, now)?,
+            Request::Zero { id } => return self.zero(id).map(|()| Response::Done),
+            Request::SetTimeouts(timeouts) => self.set_timeouts(timeouts)?,
+            Request::Timeouts => return Ok(Response::Timeouts(self.shown_timeouts())),
+            Request::List { id } => return self.list(id),
+            Request::Connections => return Ok(self.list_connections(now)),
+            Request::StartDaemon(_) => return Err(Refusal::NotAvailable),
+            Request::StopDaemon { .. } => return Err(Refusal::NoService),
+            Request::Daemons => return Ok(Response::Daemons { daemons: Vec::new() }),
+            Request::Drops => return Ok(self.list_drops()),
+            Request::Status => return Ok(self.status()),
+        }
+        self.publish();
+        self.expire_unavailable(now);
+        Ok(Response::Done)
+    }
+
+    fn entry(&self, id: ServiceId) -> Result<&Entry, Refusal> {
+        self.entries.iter().find(|entry| entry.id() == id).ok_or(Refusal::NoService)
+    }
+
+    fn entry_mut(&mut self, id: ServiceId) -> Result<&mut Entry, Refusal> {
+        self.entries.iter_mut().find(|entry| entry.id() == id).ok_or(Refusal::NoService)
+    }
+
+    /// Gives the workers the configuration as it is now.
+    fn publish(&self) {
+        let mut hops: Vec<Option<Hop>> = Vec::new();
+        hops.resize_with(self.ids.next as usize, || None);
+        for (entry, server) in self.entries.iter().flat_map(|e| e.servers().iter().map(move |s| (e, s))) {
+            if let Some(hop) = hops.get_mut(server.destination.id().index()) {
+                *hop = Some(Hop {
+                    method: server.declared.method,
+                    quiesced: server.declared.weight == 0,
+                    next: self.next_hop(server.declared.rip),
+                    source: self.fib.source_for(server.declared.rip),
+                    service: Arc::clone(entry.stats()),
+                });
+            }
+        }
+        let mut snapshot = Snapshot::new(self.entries.iter().map(|entry| Arc::clone(entry.running())), hops);
+        snapshot.sysctls = self.sysctls;
+        snapshot.timeouts = self.timeouts.clone();
+        snapshot.marks = Arc::clone(&self.marks);
+        snapshot.fib = Arc::clone(&self.fib);
+        if self.claims_vips {
+            snapshot.claim_vips();
+        }
+        self.plane.publish(snapshot);
+    }
+
+    fn next_hop(&self, rip: IpAddr) -> Result<NextHop, lvs_forward::DropReason> {
+        self.fib.lookup(rip)
+    }
+}
+
+/// Gives out the numbers of destinations, the freed ones first.
+#[derive(Debug, Default)]
+struct Ids {
+    next: u32,
+    free: Vec<u32>,
+}
+
+impl Ids {
+    fn take(&mut self) -> crate::destination::DestinationId {
+        let id = self.free.pop().unwrap_or_else(|| {
+            self.next += 1;
+            self.next - 1
+        });
+        crate::destination::DestinationId(id)
+    }
+
+    fn give_back(&mut self, id: crate::destination::DestinationId) {
+        self.free.push(id.0);
+    }
+}

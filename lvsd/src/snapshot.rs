@@ -1,0 +1,118 @@
+//! The whole configuration as one immutable value: loaded once per burst, replaced by the one writer.
+
+use std::collections::HashMap;
+use std::collections::HashSet;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use lvs_conntrack::{Proto, Timeouts};
+use lvs_forward::DropReason;
+
+use crate::destination::{DestinationId, Stats};
+use crate::message::{Family, ForwardMethod, ServiceId, Transport};
+use crate::resolve::{Fib, NextHop};
+use crate::services::{Marks, Service, Sysctls};
+
+/// The port of FTP's control connections.
+const FTP: u16 = 21;
+/// The port of FTP's active data connections.
+const FTP_DATA: u16 = 20;
+/// The first port that needs no privilege.
+const FIRST_USER_PORT: u16 = 1024;
+
+/// What the packet path knows of a destination that belongs to a service now.
+#[derive(Debug, Clone)]
+pub struct Hop {
+    /// How packets of new connections reach it, and a tunnel's parameters for all of them.
+    pub method: ForwardMethod,
+    /// True while its weight is 0.
+    pub quiesced: bool,
+    /// Its next hop, or why there is none.
+    pub next: Result<NextHop, DropReason>,
+    /// The outer source address of a tunnel to it.
+    pub source: Option<IpAddr>,
+    /// The counters of its service.
+    pub service: Arc<Stats>,
+}
+
+type Fast = foldhash::fast::RandomState;
+
+/// Everything a worker needs to know to forward a packet, beside the connections.
+#[derive(Debug, Default)]
+pub struct Snapshot {
+    addresses: HashMap<(u8, IpAddr, u16), Arc<Service>, Fast>,
+    marked: HashMap<(u32, Family), Arc<Service>, Fast>,
+    ftp: bool,
+    any_port: bool,
+    hops: Vec<Option<Hop>>,
+    claimed: HashSet<IpAddr, Fast>,
+    /// Values of `net.ipv4.vs`.
+    pub sysctls: Sysctls,
+    /// Timeouts of the connection states.
+    pub timeouts: Timeouts,
+    /// Which packets carry which mark.
+    pub marks: Arc<Marks>,
+    /// Routes and neighbours.
+    pub fib: Arc<Fib>,
+}
+
+impl Snapshot {
+    /// A snapshot of these services and destinations.
+    pub(crate) fn new(services: impl IntoIterator<Item = Arc<Service>>, hops: Vec<Option<Hop>>) -> Self {
+        let mut snapshot = Self { hops, ..Self::default() };
+        for service in services {
+            match service.id {
+                ServiceId::Mark { mark, family } => {
+                    snapshot.marked.insert((mark, family), service);
+                }
+                ServiceId::Address { transport, vip, port } => {
+                    snapshot.ftp |= port == FTP;
+                    snapshot.any_port |= port == 0;
+                    snapshot.addresses.insert((number(transport).0, vip, port), service);
+                }
+            }
+        }
+        snapshot
+    }
+
+    /// Makes the addresses of the services local even where no interface carries them.
+    pub(crate) fn claim_vips(&mut self) {
+        self.claimed = self.addresses.keys().map(|(_, vip, _)| *vip).collect();
+    }
+
+    /// True for an address whose packets are for the host or its services.
+    pub fn is_local(&self, addr: IpAddr) -> bool {
+        self.claimed.contains(&addr) || self.fib.is_local(addr)
+    }
+
+    /// The destination's way, while it belongs to a service.
+    pub fn hop(&self, id: DestinationId) -> Option<&Hop> {
+        self.hops.get(id.index())?.as_ref()
+    }
+
+    /// The service of a packet (`ip_vs_service_find`): by its mark, its address and port, FTP's for the data
+    /// connections of FTP, and the service of every port.
+    pub fn service(&self, mark: u32, proto: Proto, vip: IpAddr, port: u16) -> Option<&Arc<Service>> {
+        let exact = |port| self.addresses.get(&(proto.0, vip, port));
+        let marked = (mark != 0).then(|| self.marked.get(&(mark, Family::of(vip)))).flatten();
+        let data = || proto == Proto::TCP && self.ftp && (port == FTP_DATA || port >= FIRST_USER_PORT);
+        marked
+            .or_else(|| exact(port))
+            .or_else(|| data().then(|| exact(FTP)).flatten())
+            .or_else(|| self.any_port.then(|| exact(0)).flatten())
+    }
+
+    /// Every service, in no order.
+    pub fn services(&self) -> impl Iterator<Item = &Arc<Service>> {
+        self.addresses.values().chain(self.marked.values())
+    }
+}
+
+/// The protocol's number.
+pub(crate) const fn number(transport: Transport) -> Proto {
+    match transport {
+        Transport::Tcp => Proto::TCP,
+        Transport::Udp => Proto::UDP,
+        Transport::Sctp => Proto::SCTP,
+    }
+}
