@@ -186,6 +186,25 @@ fn a_translated_packet_has_the_checksums_of_one_made_anew() {
 }
 
 #[test]
+fn a_udp_checksum_that_comes_to_nothing_is_written_as_all_ones() {
+    for seed in 0..500 {
+        let mut random = Random(seed);
+        let ipv6 = random.one_in(2);
+        let made = packet(&mut random, ipv6, 200);
+        let nat = Nat { end: End::Source, addr: address(&mut random, ipv6), port: random.word() };
+        let after = rewritten(&mut random, &made.frame, &Rewrite::Nat(nat), "");
+        let at = checksum_at(&after, made.tcp);
+        let checksum = u16::from_be_bytes([after[at], after[at + 1]]);
+        // A port larger by the checksum brings that to 0.
+        let (sum, carry) = nat.port.overflowing_add(checksum);
+        let nat = Nat { port: sum + u16::from(carry), ..nat };
+        let after = rewritten(&mut random, &made.frame, &Rewrite::Nat(nat), "");
+        let field = u16::from_be_bytes([after[at], after[at + 1]]);
+        assert_eq!(field, if made.tcp { 0 } else { 0xffff }, "seed {seed}: {:?}", made.sent);
+    }
+}
+
+#[test]
 fn there_and_back_again_leaves_the_packet_with_a_lower_ttl() {
     for seed in 0..ROUNDS {
         let mut random = Random(seed as u64);

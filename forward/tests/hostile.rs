@@ -270,6 +270,13 @@ fn fragments_that_fit_nowhere_are_malformed() {
 }
 
 #[test]
+fn a_first_fragment_s_chain_is_followed_to_its_ports() {
+    let options = [&[17, 0, 1, 4, 0, 0, 0, 0][..], &udp(8)].concat();
+    let headers = Headers::parse(&v6(44, &[&[60, 0, 0, 1, 0, 0, 0, 9][..], &options].concat())).unwrap();
+    assert_eq!((headers.ports(), headers.fragment.map(|place| place.more)), ((0x1000, 53), Some(true)));
+}
+
+#[test]
 fn an_atomic_fragment_is_a_whole_packet() {
     let frame = v6(44, &[&[17, 0, 0, 0, 0, 0, 0, 9][..], &udp(8)].concat());
     let headers = Headers::parse(&frame).unwrap();
