@@ -5,11 +5,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
+use lvs_netcfg::JOURNAL_DIRECTORY;
 
 use crate::config::XdpMode;
-
-/// Where the control socket lies when nothing else is said.
-pub const DEFAULT_SOCKET: &str = "/run/lvsd/lvsd.sock";
+use crate::control::DEFAULT_SOCKET;
 
 const EXIT_STATUS: &str = "\
 Exit status:
@@ -135,9 +134,9 @@ pub struct LabArgs {
     /// Real servers for each way of forwarding
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=9))]
     pub servers: u8,
-    /// Show each command that builds the lab
-    #[arg(short, long)]
-    pub verbose: bool,
+    /// Take down a lab that was left up with --keep, by its number
+    #[arg(long, value_name = "NUMBER", conflicts_with_all = ["mode", "keep"])]
+    pub remove: Option<u32>,
 }
 
 /// What `lvsd lab` tries.
@@ -159,9 +158,9 @@ pub struct LabServerArgs {
     /// The name it answers with
     #[arg(long)]
     pub name: String,
-    /// The port of both, TCP and UDP
-    #[arg(long, default_value_t = 80)]
-    pub port: u16,
+    /// Answer datagrams that are sent to this address; may be given several times
+    #[arg(long, value_name = "ADDRESS")]
+    pub echo: Vec<IpAddr>,
 }
 
 /// `lvsd host`
@@ -221,6 +220,9 @@ pub struct DirectorArgs {
     /// Print the commands that would do the same, and do nothing
     #[arg(long)]
     pub dry_run: bool,
+    /// Where it is written down what was there before
+    #[arg(long, value_name = "DIR", default_value = JOURNAL_DIRECTORY)]
+    pub journal: PathBuf,
 }
 
 const REAL_SERVER_EXAMPLES: &str = "\
@@ -255,6 +257,9 @@ pub struct RealServerArgs {
     /// Print the commands that would do the same, and do nothing
     #[arg(long)]
     pub dry_run: bool,
+    /// Where it is written down what was there before
+    #[arg(long, value_name = "DIR", default_value = JOURNAL_DIRECTORY)]
+    pub journal: PathBuf,
 }
 
 /// How packets reach a real server.

@@ -1,45 +1,71 @@
 //! From a command line of `lvsd` to an exit status.
 
 use std::fmt::Display;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
+use tracing_subscriber::EnvFilter;
 
-use crate::args::{Cli, Command, ReplayArgs, RunArgs};
+use crate::adm::Backend;
+use crate::args::{Cli, Command, LabServerArgs, QueryArgs, ReplayArgs, RunArgs};
 use crate::config::{Config, ConfigError};
+use crate::control::Client;
+use crate::message::{Request, Response};
+use crate::{host, lab, report, run};
 
 /// It did not work.
 const FAILED: u8 = 1;
 /// The command line or a file has a mistake; nothing was started or changed.
 const MISTAKEN: u8 = 2;
+/// A check found something.
+const FOUND: u8 = 3;
 
 /// Runs the program's command line.
 pub fn main() -> ExitCode {
-    match Cli::parse().command {
-        Command::Run(args) => run(&args),
-        Command::Replay(args) => replay(&args),
-        Command::Host(_)
-        | Command::Lab(_)
-        | Command::Status(_)
-        | Command::Drops(_)
-        | Command::LabServer(_) => complain("this command is not built yet", FAILED),
+    let command = Cli::parse().command;
+    if !matches!(command, Command::Run(_)) {
+        start_log(None);
+    }
+    match command {
+        Command::Run(args) => run_director(&args),
+        Command::Host(command) => match host::run(&command) {
+            Ok(true) => ExitCode::SUCCESS,
+            Ok(false) => ExitCode::from(FOUND),
+            Err(error @ host::HostError::Incomplete(_)) => complain(error, MISTAKEN),
+            Err(error) => complain(error, FAILED),
+        },
+        Command::Lab(args) => match lab::run(&args) {
+            Ok(true) => ExitCode::SUCCESS,
+            Ok(false) => ExitCode::from(FAILED),
+            Err(error) => complain(error, FAILED),
+        },
+        Command::Status(args) => query(&args, Request::Status),
+        Command::Drops(args) => query(&args, Request::Drops),
+        Command::Replay(args) => play(&args),
+        Command::LabServer(args) => serve(&args),
     }
 }
 
-fn run(args: &RunArgs) -> ExitCode {
-    match configuration(args) {
-        Ok(_) if args.check => ExitCode::SUCCESS,
-        Ok(_) => complain("this command is not built yet", FAILED),
-        Err(error) => complain(error, MISTAKEN),
+fn run_director(args: &RunArgs) -> ExitCode {
+    let config = match configuration(args) {
+        Ok(config) => config,
+        Err(error) => {
+            // It has its place in front already.
+            let _ = writeln!(io::stderr().lock(), "{error}");
+            return ExitCode::from(MISTAKEN);
+        }
+    };
+    if args.check {
+        return ExitCode::SUCCESS;
     }
-}
-
-fn replay(args: &ReplayArgs) -> ExitCode {
-    let mut out = io::BufWriter::new(io::stdout().lock());
-    match crate::replay::run(&args.timeline, args.topology.as_deref(), &mut out) {
-        Ok(_) => ExitCode::SUCCESS,
-        Err(error) => complain(error, MISTAKEN),
+    start_log(config.log.as_deref());
+    match run::run(&config) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error @ (run::RunError::NoInterface(_) | run::RunError::UnknownInterface(..))) => {
+            complain(error, MISTAKEN)
+        }
+        Err(error) => complain(error, FAILED),
     }
 }
 
@@ -60,6 +86,41 @@ fn configuration(args: &RunArgs) -> Result<Config, ConfigError> {
     config.socket = args.socket.clone().or(config.socket);
     config.log = args.log.clone().or(config.log);
     Ok(config)
+}
+
+fn query(args: &QueryArgs, request: Request) -> ExitCode {
+    match Client::new(&args.socket).call(request) {
+        Ok(Response::Refused { error }) => complain(error, FAILED),
+        Ok(response) => {
+            let text = if args.json { report::json(&response) } else { report::text(&response) };
+            // A reader that has gone away has seen enough.
+            let _ = io::stdout().lock().write_all(text.as_bytes());
+            ExitCode::SUCCESS
+        }
+        Err(error) => complain(error, FAILED),
+    }
+}
+
+fn play(args: &ReplayArgs) -> ExitCode {
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    match crate::replay::run(&args.timeline, args.topology.as_deref(), &mut out) {
+        Ok(_) => ExitCode::SUCCESS,
+        Err(error) => complain(error, MISTAKEN),
+    }
+}
+
+fn serve(args: &LabServerArgs) -> ExitCode {
+    match lab::server::run(&args.name, &args.echo) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => complain(error, FAILED),
+    }
+}
+
+fn start_log(filter: Option<&str>) {
+    let given = filter.map(str::to_owned).or_else(|| std::env::var(EnvFilter::DEFAULT_ENV).ok());
+    let filter = EnvFilter::new(given.as_deref().unwrap_or("info"));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_target(false).with_writer(io::stderr);
+    log.with_ansi(io::stderr().is_terminal()).init();
 }
 
 /// Says what went wrong; nobody may be listening any more.

@@ -72,6 +72,8 @@ fn a_file_can_say_everything_the_rules_can() {
     assert_eq!(config.host.vips.len(), 2);
     assert_eq!(config.host.source_nat[0].to, Some("192.0.2.1".parse().unwrap()));
 
+    assert_eq!((config.marks[0].mark, config.marks[0].ports.as_slice()), (7, &[80, 443][..]));
+
     let [web, dns, marked] = config.services.as_slice() else { panic!("{:?}", config.services) };
     assert_eq!((web.service.persistent, web.service.netmask), (Some(360), 24));
     assert_eq!((web.servers[0].port, web.servers[0].weight, web.servers[0].upper_threshold), (8080, 2, 1000));

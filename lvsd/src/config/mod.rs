@@ -13,7 +13,7 @@ use clap::ValueEnum;
 use ipnet::IpNet;
 use serde::Deserialize;
 
-use crate::message::{RealServer, Timeouts, VirtualService};
+use crate::message::{Family, RealServer, Timeouts, Transport, VirtualService};
 
 pub use mistake::{Mistake, Mistakes};
 
@@ -26,7 +26,7 @@ pub struct Config {
     pub mode: XdpMode,
     /// Queues of each interface to serve, one worker each; all of them when absent.
     pub queues: Option<u32>,
-    /// Where the control socket lies; [`DEFAULT_SOCKET`](crate::args::DEFAULT_SOCKET) when absent.
+    /// Where the control socket lies; [`DEFAULT_SOCKET`](crate::control::DEFAULT_SOCKET) when absent.
     pub socket: Option<PathBuf>,
     /// What is logged.
     pub log: Option<String>,
@@ -36,8 +36,30 @@ pub struct Config {
     pub timeouts: Option<Timeouts>,
     /// What is set up on the director's host while the daemon runs.
     pub host: HostConfig,
+    /// Which packets carry which firewall mark.
+    pub marks: Vec<MarkConfig>,
     /// The virtual services with their real servers, in the file's order.
     pub services: Vec<ServiceConfig>,
+}
+
+/// Gives a firewall mark to packets. AF_XDP takes them before the host's own firewall could.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MarkConfig {
+    /// The mark, never 0.
+    pub mark: u32,
+    /// The packets' destinations.
+    pub destination: IpNet,
+    /// Their protocol; any when absent.
+    pub protocol: Option<Transport>,
+    /// Their destination ports; any when empty.
+    pub ports: Vec<u16>,
+}
+
+impl MarkConfig {
+    /// The address family of the packets.
+    pub fn family(&self) -> Family {
+        Family::of(self.destination.addr())
+    }
 }
 
 /// A virtual service with its real servers.
@@ -155,5 +177,5 @@ fn read(path: &Path) -> Result<String, ConfigError> {
 
 /// The names of the schedulers there are.
 fn schedulers() -> Vec<&'static str> {
-    vec!["rr", "wrr", "lc", "wlc", "sed", "nq", "sh", "dh", "mh", "lblc", "lblcr", "fo", "ovf", "twos"]
+    lvs_sched::Kind::ALL.into_iter().map(lvs_sched::Kind::name).collect()
 }

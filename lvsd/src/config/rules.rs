@@ -70,7 +70,7 @@ fn request(line: &Line<'_>) -> Result<Request, Mistake> {
         asked = Some(request);
         Response::Done
     };
-    let status = adm::run(&words, Names::BuiltIn, &mut io::empty(), &mut backend, &mut io::sink(), &mut said);
+    let status = adm::run(&words, Names::System, &mut io::empty(), &mut backend, &mut io::sink(), &mut said);
     match asked {
         Some(request) if status == 0 => Ok(request),
         _ => Err(refused(line, &String::from_utf8_lossy(&said))),
@@ -80,14 +80,29 @@ fn request(line: &Line<'_>) -> Result<Request, Mistake> {
 /// What ipvsadm would say of the line, at the word it speaks of.
 fn refused(line: &Line<'_>, said: &str) -> Mistake {
     let first = said.lines().find(|text| !text.trim().is_empty()).unwrap_or("this is no rule").trim();
-    let spoken_of =
-        line.words.iter().find(|(_, word)| word.len() > 1 && first.contains(&format!("`{word}'")));
-    let span = spoken_of
-        .or_else(|| line.words.iter().find(|(_, word)| word.len() > 2 && first.contains(*word)))
-        .map_or_else(|| line.span.clone(), |(span, _)| span.clone());
+    let subject = SUBJECTS.iter().find(|(subject, _)| first.contains(subject));
+    let span = match subject {
+        Some((_, options)) => line.behind(options),
+        None => {
+            let named = line.words.iter().find(|(_, word)| word.len() > 2 && first.contains(*word));
+            named.map_or_else(|| line.span.clone(), |(span, _)| span.clone())
+        }
+    };
     Mistake::new(span, first, "expected a rule as `ipvsadm -S` writes it")
         .with_help("such as `-A -t 192.0.2.10:80 -s wlc` or `-a -t 192.0.2.10:80 -r 10.0.0.1:80 -m -w 1`")
 }
+
+/// What ipvsadm's messages speak of, and the options whose value that is.
+const SUBJECTS: &[(&str, &[&str])] = &[
+    ("virtual server address", SERVICE_OPTIONS),
+    ("fwmark", SERVICE_OPTIONS),
+    ("real server address", &["-r", "--real-server"]),
+    ("weight", &["-w", "--weight"]),
+    ("netmask", &["-M", "--netmask"]),
+    ("timeout", &["-p", "--persistent"]),
+    ("u_threshold", &["-x", "--u-threshold"]),
+    ("l_threshold", &["-y", "--l-threshold"]),
+];
 
 #[allow(
     clippy::wildcard_enum_match_arm,
@@ -115,7 +130,10 @@ fn add_service(
         let span = line.behind(&["-s", "--scheduler"]);
         let title = format!("unknown scheduler `{}`", service.scheduler);
         let mistake = Mistake::new(span, title, format!("expected one of: {}", known.join(", ")));
-        return Err(mistake.suggesting(&service.scheduler, known));
+        let mistake = mistake.suggesting(&service.scheduler, known);
+        // Its servers are no mistakes of their own.
+        services.push(ServiceConfig { service, servers: Vec::new() });
+        return Err(mistake);
     }
     if services.iter().any(|other| other.service.id == service.id) {
         let span = line.behind(SERVICE_OPTIONS);

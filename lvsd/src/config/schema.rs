@@ -27,7 +27,19 @@ pub(super) struct File {
     #[serde(default)]
     pub(super) host: Host,
     #[serde(default)]
+    pub(super) mark: Vec<Mark>,
+    #[serde(default)]
     pub(super) service: Vec<Spanned<Service>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Mark {
+    pub(super) value: Number,
+    pub(super) destination: Text,
+    pub(super) protocol: Option<Text>,
+    #[serde(default)]
+    pub(super) ports: Vec<Number>,
 }
 
 #[derive(Debug, Default, Deserialize)]

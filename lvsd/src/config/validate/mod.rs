@@ -8,11 +8,12 @@ use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
+use ipnet::IpNet;
 use toml::Spanned;
 
 use super::mistake::Mistake;
 use super::schema::{self, Number, Text};
-use super::{Config, HostConfig, SourceNatConfig, VipConfig};
+use super::{Config, HostConfig, MarkConfig, SourceNatConfig, VipConfig};
 use crate::message::Timeouts;
 
 const MAX_INT: i64 = i32::MAX as i64;
@@ -48,6 +49,7 @@ impl Check {
             ),
             timeouts: file.timeouts.map(|timeouts| self.timeouts(&timeouts)),
             host,
+            marks: file.mark.iter().filter_map(|mark| self.mark(mark)).collect(),
             services: self.services(&file.service),
         }
     }
@@ -89,6 +91,29 @@ impl Check {
         }
     }
 
+    fn mark(&mut self, mark: &schema::Mark) -> Option<MarkConfig> {
+        let destination = self.network(&mark.destination);
+        let ports = &mark.ports;
+        let ports = ports.iter().filter_map(|port| self.number(port, "a port", 1..=i64::from(u16::MAX)));
+        Some(MarkConfig {
+            ports: ports.collect(),
+            mark: self.number(&mark.value, "a mark", 1..=i64::from(u32::MAX))?,
+            protocol: match &mark.protocol {
+                Some(name) => Some(self.transport(name)?),
+                None => None,
+            },
+            destination: destination?,
+        })
+    }
+
+    /// A network, or an address for itself alone.
+    fn network(&mut self, text: &Text) -> Option<IpNet> {
+        if let Ok(address) = text.as_ref().parse::<IpAddr>() {
+            return Some(address.into());
+        }
+        self.parsed(text, "a network such as 10.0.0.0/24, or an address")
+    }
+
     fn host(&mut self, host: schema::Host) -> HostConfig {
         HostConfig {
             vips: host.vip.into_iter().filter_map(|vip| self.vip(vip)).collect(),
@@ -121,7 +146,7 @@ impl Check {
             Some(to) => Some(self.parsed(to, "an address such as 192.0.2.1")?),
             None => None,
         };
-        let from: ipnet::IpNet = self.parsed(&nat.from, "a network such as 10.0.0.0/24")?;
+        let from: IpNet = self.parsed(&nat.from, "a network such as 10.0.0.0/24")?;
         if let (Some(to), Some(span)) = (to, to_span)
             && to.is_ipv4() != from.addr().is_ipv4()
         {

@@ -121,7 +121,7 @@ impl Check {
         Some(ServiceId::Address { transport: transport?, vip: socket.ip(), port: socket.port() })
     }
 
-    fn transport(&mut self, name: &Text) -> Option<Transport> {
+    pub(super) fn transport(&mut self, name: &Text) -> Option<Transport> {
         Some(match self.one_of(name, "protocol", &TRANSPORTS)? {
             "tcp" => Transport::Tcp,
             "udp" => Transport::Udp,

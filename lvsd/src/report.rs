@@ -1,0 +1,109 @@
+//! What `lvsd status` and `lvsd drops` print.
+
+use std::fmt::Write as _;
+
+use crate::message::{DropListing, Response, Status};
+
+/// A response for a program to read: JSON, on one line.
+pub fn json(response: &Response) -> String {
+    let text = match response {
+        Response::Status(status) => serde_json::to_string(status),
+        Response::Drops { drops } => serde_json::to_string(drops),
+        other => serde_json::to_string(other),
+    };
+    // Nothing in these types can fail to be written.
+    text.unwrap_or_default() + "\n"
+}
+
+/// A response for a person to read.
+pub fn text(response: &Response) -> String {
+    match response {
+        Response::Status(status) => status_text(status),
+        Response::Drops { drops } => drops_text(drops),
+        other => json(other),
+    }
+}
+
+fn status_text(status: &Status) -> String {
+    let mut text = String::new();
+    let _ = writeln!(text, "lvsd, process {}, up {}", status.pid, uptime(status.uptime));
+    for interface in &status.interfaces {
+        let plural = if interface.queues == 1 { "" } else { "s" };
+        let _ = writeln!(
+            text,
+            "interface    {:<15} {} XDP, {} queue{plural}",
+            interface.name, interface.mode, interface.queues
+        );
+    }
+    let _ = writeln!(text, "connections  {}", status.connections);
+    let _ = writeln!(text, "templates    {}", status.templates);
+    let _ = writeln!(text, "packets      {} received", status.received);
+    for (count, what) in [
+        (status.forwarded, "forwarded"),
+        (status.to_host, "handed to the host"),
+        (status.dropped, "dropped (lvsd drops says why)"),
+        (status.held, "waiting"),
+    ] {
+        let _ = writeln!(text, "           = {count} {what}");
+    }
+    let _ = writeln!(text, "             {} of the director's own", status.originated);
+    let sum = status.forwarded + status.to_host + status.dropped + status.held;
+    if sum != status.received {
+        let _ = writeln!(text, "             (counted while packets came: {sum} so far)");
+    }
+    text
+}
+
+fn drops_text(drops: &[DropListing]) -> String {
+    let mut text = String::new();
+    let mut seen: Vec<&DropListing> = drops.iter().filter(|drop| drop.packets > 0).collect();
+    seen.sort_by_key(|drop| std::cmp::Reverse(drop.packets));
+    if seen.is_empty() {
+        return "nothing was dropped\n".to_owned();
+    }
+    let _ = writeln!(text, "{:>12}  {:<20}  why", "packets", "reason");
+    for drop in seen {
+        let _ = writeln!(text, "{:>12}  {:<20}  {}", drop.packets, drop.reason, drop.meaning);
+    }
+    text
+}
+
+fn uptime(seconds: u64) -> String {
+    let (days, hours, minutes) = (seconds / 86400, seconds / 3600 % 24, seconds / 60 % 60);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds} s"),
+        (0, 0, minutes) => format!("{minutes} min {} s", seconds % 60),
+        (0, hours, minutes) => format!("{hours} h {minutes} min"),
+        (days, hours, _) => format!("{days} d {hours} h"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn drop(reason: &str, packets: u64) -> DropListing {
+        DropListing { reason: reason.to_owned(), meaning: "Why.".to_owned(), packets }
+    }
+
+    #[test]
+    fn only_what_was_dropped_is_shown_the_most_frequent_first() {
+        let text = drops_text(&[drop("no-server", 1), drop("truncated", 0), drop("table-full", 5)]);
+        let reasons: Vec<&str> =
+            text.lines().skip(1).filter_map(|line| line.split_whitespace().nth(1)).collect();
+        assert_eq!(reasons, ["table-full", "no-server"]);
+    }
+
+    #[test]
+    fn json_holds_every_reason() {
+        let drops = vec![drop("no-server", 1), drop("truncated", 0)];
+        assert!(json(&Response::Drops { drops }).contains("truncated"));
+    }
+
+    #[test]
+    fn uptime_is_told_in_two_units() {
+        assert_eq!(uptime(59), "59 s");
+        assert_eq!(uptime(3 * 3600 + 120), "3 h 2 min");
+        assert_eq!(uptime(2 * 86400 + 3600), "2 d 1 h");
+    }
+}

@@ -1,0 +1,174 @@
+//! The one writer: requests, the host's changes and time all pass through here, one after another.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use lvs_forward::io::xdp::{Program, ProgramError};
+use lvs_netcfg::HostView;
+
+use super::claim::Claimed;
+use super::clock::Clock;
+use super::fib;
+use crate::config::{Config, MarkConfig};
+use crate::message::{InterfaceStatus, Refusal, Request, Response, ServiceListing};
+use crate::services::{MarkRule, Marks, Registry};
+
+/// How many connections are looked at for expiry in one go.
+const SWEEP: usize = 4096;
+/// How many goes one call makes: what is left is done by the next.
+const GOES: usize = 64;
+
+/// The registry with all that must follow it.
+#[derive(Debug)]
+pub(super) struct Control {
+    registry: Registry,
+    clock: Clock,
+    marks: Vec<MarkConfig>,
+    claimed: Claimed,
+    program: Option<Arc<Program>>,
+    served: Vec<String>,
+    interfaces: Vec<InterfaceStatus>,
+}
+
+impl Control {
+    /// Nothing is served yet.
+    pub(super) fn new(registry: Registry, clock: Clock, config: &Config) -> Self {
+        let mut registry = registry;
+        registry.set_marks(Marks::new(config.marks.iter().map(mark_rule).collect()));
+        Self {
+            registry,
+            clock,
+            marks: config.marks.clone(),
+            claimed: Claimed::default(),
+            program: None,
+            served: config.interfaces.clone(),
+            interfaces: Vec::new(),
+        }
+    }
+
+    /// Loads the services of the configuration.
+    ///
+    /// # Errors
+    /// The first that the registry refuses, by name.
+    pub(super) fn load(&mut self, config: &Config) -> Result<(), (String, Refusal)> {
+        if let Some(timeouts) = config.timeouts {
+            self.applied(Request::SetTimeouts(timeouts), || "timeouts".to_owned())?;
+        }
+        for service in &config.services {
+            let id = service.service.id;
+            self.applied(Request::AddService(service.service.clone()), || format!("{id:?}"))?;
+            for &server in &service.servers {
+                self.applied(Request::AddServer { id, server }, || format!("{} of {id:?}", server.rip))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn applied(&mut self, request: Request, what: impl FnOnce() -> String) -> Result<(), (String, Refusal)> {
+        match self.registry.apply(request, self.clock.now()) {
+            Response::Refused { error } => Err((what(), error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes the program that is to know what the director's packets are.
+    pub(super) fn direct(&mut self, program: Arc<Program>) -> Result<(), ProgramError> {
+        self.program = Some(program);
+        self.claim()
+    }
+
+    /// Takes what is served, to be shown.
+    pub(super) fn show(&mut self, interfaces: Vec<InterfaceStatus>) {
+        self.interfaces = interfaces;
+    }
+
+    /// Answers a request from the control socket.
+    pub(super) fn answer(&mut self, request: Request) -> Response {
+        let is_change = changes_services(&request);
+        let mut response = self.registry.apply(request, self.clock.now());
+        if is_change && let Err(error) = self.claim() {
+            tracing::error!(%error, "the XDP program was not told of a change; it will be again");
+        }
+        if let Response::Status(status) = &mut response {
+            status.pid = std::process::id();
+            status.uptime = self.clock.now().since_zero().as_secs();
+            status.interfaces.clone_from(&self.interfaces);
+        }
+        response
+    }
+
+    /// Takes the host as it is now.
+    pub(super) fn follow(&mut self, view: &HostView) {
+        self.registry.set_fib(fib::fib(view, &self.served));
+    }
+
+    /// Lets time pass: connections expire, rates are estimated, schedulers age.
+    pub(super) fn tick(&mut self) {
+        let now = self.clock.now();
+        self.registry.tick(now);
+        for _ in 0..GOES {
+            if self.registry.plane().sweep(now, SWEEP) < SWEEP {
+                break;
+            }
+        }
+    }
+
+    /// Makes the XDP program's maps follow the services.
+    pub(super) fn claim(&mut self) -> Result<(), ProgramError> {
+        let services = self.services();
+        let claims = self.claimed.follow(&services, &self.marks, self.clock.now());
+        self.program.as_ref().map_or(Ok(()), |program| program.claim(&claims))
+    }
+
+    /// The real servers there are.
+    pub(super) fn servers(&mut self) -> Vec<IpAddr> {
+        self.services()
+            .iter()
+            .flat_map(|service| &service.servers)
+            .map(|listing| listing.server.rip)
+            .collect()
+    }
+
+    /// The neighbours that packets wait for.
+    pub(super) fn take_asks(&self) -> Vec<crate::resolve::Ask> {
+        self.registry.plane().take_asks()
+    }
+
+    fn services(&mut self) -> Vec<ServiceListing> {
+        match self.registry.apply(Request::List { id: None }, self.clock.now()) {
+            Response::Services { services } => services,
+            _ => Vec::new(),
+        }
+    }
+}
+
+fn mark_rule(mark: &MarkConfig) -> MarkRule {
+    MarkRule {
+        destination: mark.destination,
+        proto: mark.protocol.map(crate::snapshot::number),
+        service_ports: mark.ports.clone(),
+        mark: mark.mark,
+    }
+}
+
+const fn changes_services(request: &Request) -> bool {
+    match request {
+        Request::AddService(_)
+        | Request::EditService(_)
+        | Request::DeleteService { .. }
+        | Request::Flush
+        | Request::AddServer { .. }
+        | Request::EditServer { .. }
+        | Request::DeleteServer { .. } => true,
+        Request::Zero { .. }
+        | Request::SetTimeouts(_)
+        | Request::Timeouts
+        | Request::List { .. }
+        | Request::Connections
+        | Request::StartDaemon(_)
+        | Request::StopDaemon { .. }
+        | Request::Daemons
+        | Request::Drops
+        | Request::Status => false,
+    }
+}

@@ -1,0 +1,167 @@
+//! `lvsd run`: the daemon in the foreground, from the configuration to the last packet.
+//!
+//! ```text
+//! start: lock interfaces, bind socket, load services, set up host, attach XDP, open sockets, start workers
+//! stop:  workers, XDP, host, socket -- the other way round, also where a step of the start fails
+//! ```
+//!
+//! Threads: the main one follows the host and lets time pass, one answers the control socket, and each worker has
+//! its own. The first two share the [`Control`] behind a lock: there is one writer at a time.
+
+mod claim;
+mod clock;
+mod control;
+mod fib;
+mod guard;
+mod lock;
+mod start;
+
+use std::io::{self, Read};
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use lvs_netcfg::Watcher;
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use parking_lot::Mutex;
+
+use crate::config::Config;
+use crate::control as socket;
+use control::Control;
+pub use start::RunError;
+
+/// How often time passes in the control thread.
+const TICK: Duration = Duration::from_millis(100);
+/// How often the neighbours in use are looked after.
+const LOOK_AFTER: Duration = Duration::from_secs(5);
+
+/// Runs the daemon until a signal ends it.
+///
+/// # Errors
+/// It could not be started, and everything is as it was; or it had to stop.
+pub fn run(config: &Config) -> Result<(), RunError> {
+    let (waker, mut wakened) = UnixStream::pair().map_err(RunError::Signals)?;
+    for end in [&waker, &wakened] {
+        end.set_nonblocking(true).map_err(RunError::Signals)?;
+    }
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+        let handle = || {
+            signal_hook::flag::register(signal, Arc::clone(&stop))?;
+            signal_hook::low_level::pipe::register(signal, waker.try_clone()?)
+        };
+        handle().map_err(RunError::Signals)?;
+    }
+    let mut daemon = start::start(config, &waker, &stop)?;
+    tracing::info!(
+        interfaces = config.interfaces.join(", "),
+        workers = daemon.workers.len(),
+        socket = %daemon.server_path.display(),
+        "serving"
+    );
+    let outcome = follow(&mut daemon, &mut wakened, &stop);
+    stop.store(true, Ordering::Relaxed);
+    tracing::info!("stopping");
+    daemon.end();
+    outcome
+}
+
+/// Everything that runs.
+struct Daemon {
+    control: Arc<Mutex<Control>>,
+    watcher: Watcher,
+    workers: Vec<JoinHandle<io::Result<()>>>,
+    answering: Option<JoinHandle<()>>,
+    server_path: std::path::PathBuf,
+    attached: guard::Attached,
+    host: guard::HostSetUp,
+    _locks: Vec<lock::Lock>,
+}
+
+impl Daemon {
+    /// Puts everything back; the stop flag is set already.
+    fn end(self) {
+        for worker in self.workers {
+            match worker.join() {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::error!(%error, "a worker had failed"),
+                Err(_) => tracing::error!("a worker had panicked"),
+            }
+        }
+        drop(self.attached);
+        drop(self.host);
+        if self.answering.is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!("the control socket's thread had panicked");
+        }
+    }
+}
+
+/// Follows the host until the daemon is to stop.
+fn follow(daemon: &mut Daemon, wakened: &mut UnixStream, stop: &AtomicBool) -> Result<(), RunError> {
+    let mut look_after = Instant::now();
+    while !stop.load(Ordering::Relaxed) {
+        if let Some(place) = daemon.workers.iter().position(JoinHandle::is_finished) {
+            return Err(failure(daemon.workers.swap_remove(place)));
+        }
+        wait(&daemon.watcher, wakened)?;
+        let changes = daemon.watcher.update().map_err(RunError::Follow)?;
+        let mut control = daemon.control.lock();
+        if changes.any() {
+            control.follow(daemon.watcher.view());
+        }
+        for ask in control.take_asks() {
+            if let Err(error) = daemon.watcher.ask_neighbour(ask.interface, ask.addr) {
+                tracing::debug!(%error, neighbour = %ask.addr, "not asked for");
+            }
+        }
+        control.tick();
+        if look_after.elapsed() >= LOOK_AFTER {
+            look_after = Instant::now();
+            let in_use = fib::neighbours_in_use(daemon.watcher.view(), control.servers());
+            daemon.watcher.keep_neighbours(in_use).map_err(RunError::Follow)?;
+            if let Err(error) = control.claim() {
+                tracing::error!(%error, "the XDP program does not follow the services");
+            }
+        }
+    }
+    Ok(())
+}
+
+fn failure(worker: JoinHandle<io::Result<()>>) -> RunError {
+    match worker.join() {
+        Ok(Err(error)) => RunError::Worker(error),
+        Ok(Ok(())) | Err(_) => RunError::Worker(io::Error::other("it ended unexpectedly")),
+    }
+}
+
+/// Sleeps until the host changes, a worker wants a neighbour, a signal comes, or it is time.
+fn wait(watcher: &Watcher, wakened: &mut UnixStream) -> Result<(), RunError> {
+    let timeout = PollTimeout::try_from(TICK).unwrap_or(PollTimeout::MAX);
+    let mut polled =
+        [PollFd::new(watcher.as_fd(), PollFlags::POLLIN), PollFd::new(wakened.as_fd(), PollFlags::POLLIN)];
+    match poll(&mut polled, timeout) {
+        Ok(_) | Err(Errno::EINTR) => {}
+        Err(errno) => return Err(RunError::Signals(errno.into())),
+    }
+    // How often it was wakened does not matter.
+    let mut bytes = [0; 64];
+    while wakened.read(&mut bytes).is_ok_and(|count| count == bytes.len()) {}
+    Ok(())
+}
+
+/// Answers the control socket on a thread of its own.
+fn answer(
+    mut server: socket::Server,
+    control: Arc<Mutex<Control>>,
+    stop: Arc<AtomicBool>,
+) -> io::Result<JoinHandle<()>> {
+    thread::Builder::new().name("lvsd-control".to_owned()).spawn(move || {
+        while !stop.load(Ordering::Relaxed) {
+            server.serve_for(TICK, &mut |request| control.lock().answer(request));
+        }
+    })
+}

@@ -1,0 +1,218 @@
+//! Starting the daemon: whatever can refuse comes before whatever changes something.
+
+use std::hash::{BuildHasher, Hasher};
+use std::io::{self, Write};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::thread::{self, JoinHandle};
+
+use lvs_forward::Drops;
+use lvs_forward::io::tun::{Tun, TunError};
+use lvs_forward::io::xdp::{DeviceConfig, Mode, OpenError, PortConfig, Program, ProgramError, XdpDevice};
+use lvs_netcfg::Watcher;
+use nix::sched::{CpuSet, sched_setaffinity};
+use nix::unistd::Pid;
+use parking_lot::Mutex;
+
+use super::clock::Clock;
+use super::control::Control;
+use super::guard::{Attached, HostSetUp};
+use super::lock::Lock;
+use super::{Daemon, answer};
+use crate::config::{Config, XdpMode};
+use crate::control::{BindError, DEFAULT_SOCKET, Server};
+use crate::director::{Director, Plane};
+use crate::host;
+use crate::message::{InterfaceStatus, Refusal};
+use crate::services::Registry;
+use crate::worker::Worker;
+
+/// Connections there may be when nothing else is said.
+const CONNECTIONS: usize = 1 << 20;
+/// The device that hands packets to the host.
+const TUN: &str = "lvsd%d";
+
+/// Why the daemon did not start, or stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// No interface was named.
+    #[error("no interface to serve: name one with -i or in the file (interfaces = [..]); there are: {0}")]
+    NoInterface(String),
+    /// An interface is not there.
+    #[error("interface {0} is not there; there are: {1}")]
+    UnknownInterface(String, String),
+    /// Another daemon serves the interface.
+    #[error("interface {0} is served by another lvsd already")]
+    Served(String),
+    /// The right to serve an interface could not be taken.
+    #[error("cannot lock interface {0}: {1}")]
+    Lock(String, io::Error),
+    /// The control socket.
+    #[error(transparent)]
+    Socket(#[from] BindError),
+    /// The registry refused what the configuration says.
+    #[error("{0}: {1}")]
+    Refused(String, Refusal),
+    /// The host could not be set up; it is as it was.
+    #[error("the host could not be set up: {0}")]
+    Host(lvs_netcfg::Error),
+    /// The host could not be followed.
+    #[error("the host cannot be followed: {0}")]
+    Follow(lvs_netcfg::Error),
+    /// The XDP program.
+    #[error(transparent)]
+    Program(#[from] ProgramError),
+    /// The AF_XDP sockets.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The device that hands packets to the host.
+    #[error(transparent)]
+    Tun(#[from] TunError),
+    /// A thread could not be started.
+    #[error("cannot start a thread: {0}")]
+    Thread(io::Error),
+    /// Signals cannot be waited for.
+    #[error("cannot wait for signals: {0}")]
+    Signals(io::Error),
+    /// A worker failed.
+    #[error("a worker failed: {0}")]
+    Worker(io::Error),
+}
+
+/// Starts everything `config` says.
+pub(super) fn start(config: &Config, waker: &UnixStream, stop: &Arc<AtomicBool>) -> Result<Daemon, RunError> {
+    let clock = Clock::start();
+    let watcher = Watcher::open().map_err(RunError::Follow)?;
+    let locks = lock_interfaces(config, &watcher)?;
+    let socket = config.socket.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_SOCKET));
+    let server = Server::bind(&socket)?;
+
+    let shares = shares(config)?;
+    let limit = config.connection_limit.map_or(CONNECTIONS, |limit| limit as usize);
+    let plane = Arc::new(Plane::new(shares.len(), limit, seed()));
+    let mut control = Control::new(Registry::new(Arc::clone(&plane), seed()), clock, config);
+    control.follow(watcher.view());
+    control.load(config).map_err(|(what, refusal)| RunError::Refused(what, refusal))?;
+
+    let role = (!config.host.is_empty()).then(|| host::role_of(&config.host, &config.interfaces));
+    let host = HostSetUp::apply(role.as_ref(), &journal(&socket)).map_err(RunError::Host)?;
+
+    let program = Arc::new(Program::load()?);
+    control.direct(Arc::clone(&program))?;
+    let mut attached = Attached::new(Arc::clone(&program));
+    let mut shown = Vec::new();
+    for interface in &config.interfaces {
+        let mode = attach(&mut attached, interface, config.mode)?;
+        let queues = shares.iter().flatten().filter(|port| port.interface == *interface);
+        let queues = queues.map(|port| u32::try_from(port.queues.len()).unwrap_or(u32::MAX)).sum();
+        let mode = if mode == Mode::Native { "native" } else { "generic" };
+        shown.push(InterfaceStatus { name: interface.clone(), mode: mode.to_owned(), queues });
+    }
+    control.show(shown);
+    let tun = Tun::open(TUN)?;
+    let mut devices = Vec::new();
+    for ports in shares {
+        let drops = Arc::new(Drops::default());
+        let tun = tun.try_clone().map_err(RunError::Thread)?;
+        let device = XdpDevice::open(&program, &DeviceConfig::new(ports), Some(tun), Arc::clone(&drops))?;
+        devices.push((device, drops));
+    }
+
+    let control = Arc::new(Mutex::new(control));
+    let mut workers = Vec::new();
+    let count = devices.len();
+    for (lane, (device, drops)) in devices.into_iter().enumerate() {
+        let worker = Worker::new(device, Director::new(Arc::clone(&plane), lane), drops);
+        let waker = waker.try_clone().map_err(RunError::Thread)?;
+        let pinned = (count > 1).then_some(lane);
+        workers.push(spawn(worker, pinned, clock, waker, stop).map_err(RunError::Thread)?);
+    }
+    let answering = answer(server, Arc::clone(&control), Arc::clone(stop)).map_err(RunError::Thread)?;
+    Ok(Daemon {
+        control,
+        watcher,
+        workers,
+        answering: Some(answering),
+        server_path: socket,
+        attached,
+        host,
+        _locks: locks,
+    })
+}
+
+fn lock_interfaces(config: &Config, watcher: &Watcher) -> Result<Vec<Lock>, RunError> {
+    let names = || {
+        let all = watcher.view().interfaces().filter(|interface| !interface.is_loopback);
+        all.map(|interface| interface.name.as_str()).collect::<Vec<_>>().join(", ")
+    };
+    if config.interfaces.is_empty() {
+        return Err(RunError::NoInterface(names()));
+    }
+    let unknown = |name: &&String| watcher.view().interface_named(name).is_none();
+    if let Some(name) = config.interfaces.iter().find(unknown) {
+        return Err(RunError::UnknownInterface(name.clone(), names()));
+    }
+    let lock = |name: &String| {
+        Lock::take(name).map_err(|error| match error.kind() {
+            io::ErrorKind::AddrInUse => RunError::Served(name.clone()),
+            _ => RunError::Lock(name.clone(), error),
+        })
+    };
+    config.interfaces.iter().map(lock).collect()
+}
+
+/// The queues of each worker.
+fn shares(config: &Config) -> Result<Vec<Vec<PortConfig>>, RunError> {
+    Ok(DeviceConfig::share(&config.interfaces, config.queues.unwrap_or(u32::MAX))?)
+}
+
+fn attach(attached: &mut Attached, interface: &str, mode: XdpMode) -> Result<Mode, ProgramError> {
+    let wish = match mode {
+        XdpMode::Auto => None,
+        XdpMode::Native => Some(Mode::Native),
+        XdpMode::Generic => Some(Mode::Generic),
+    };
+    attached.attach(interface, wish)
+}
+
+/// The journal of the host's set-up lies beside the socket: two daemons that can tell their sockets apart have
+/// two journals.
+fn journal(socket: &Path) -> PathBuf {
+    socket.parent().unwrap_or(Path::new("/")).join("host")
+}
+
+/// A number nobody can guess: the standard library seeds its hash maps so.
+fn seed() -> u64 {
+    std::collections::hash_map::RandomState::new().build_hasher().finish()
+}
+
+fn spawn(
+    mut worker: Worker<XdpDevice>,
+    pinned: Option<usize>,
+    clock: Clock,
+    waker: UnixStream,
+    stop: &Arc<AtomicBool>,
+) -> io::Result<JoinHandle<io::Result<()>>> {
+    let stop = Arc::clone(stop);
+    let name = format!("lvsd-worker{}", pinned.unwrap_or_default());
+    thread::Builder::new().name(name).spawn(move || {
+        if let Some(lane) = pinned {
+            pin(lane);
+        }
+        // A full pipe has wakened the other end already.
+        let wake = || drop((&waker).write(&[0]));
+        worker.run(&stop, || clock.now(), wake)
+    })
+}
+
+/// Keeps the calling thread on one processor; where that is not allowed it runs anywhere.
+fn pin(lane: usize) {
+    let count = thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let mut set = CpuSet::new();
+    let pinned = set.set(lane % count).and_then(|()| sched_setaffinity(Pid::from_raw(0), &set));
+    if let Err(errno) = pinned {
+        tracing::debug!(%errno, lane, "not pinned");
+    }
+}
