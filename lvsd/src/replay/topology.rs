@@ -92,7 +92,7 @@ impl Topology {
                 addresses: link.addresses.clone(),
             });
         }
-        let mut routes = Vec::new();
+        let mut routes: Vec<Route> = interfaces.iter().flat_map(Interface::connected).collect();
         for way in &self.routes {
             routes.push(Route {
                 destination: way.dst,

@@ -1,5 +1,6 @@
 //! Where a packet leaves: routes, neighbours and interfaces of the host as one immutable value.
 
+mod host;
 mod prefix;
 
 use std::collections::HashMap;
@@ -111,22 +112,19 @@ pub struct Fib {
 }
 
 impl Fib {
-    /// A table of these parts. Addresses of interfaces are local; each address's network is on its link, unless a
-    /// route says otherwise.
-    pub fn new(interfaces: Vec<Interface>, routes: Vec<Route>, neighbours: &[Neighbour]) -> Self {
+    /// A table of these parts. The interfaces' addresses are local; the networks on their links are there only as
+    /// routes. Among routes for the same destinations the one of the lowest metric counts, then the first.
+    pub fn new(interfaces: Vec<Interface>, mut routes: Vec<Route>, neighbours: &[Neighbour]) -> Self {
         let mut fib = Self { interfaces, ..Self::default() };
-        for (interface, net) in fib.interfaces.iter().flat_map(|i| i.addresses.iter().map(move |a| (i, a))) {
+        for net in fib.interfaces.iter().flat_map(|interface| &interface.addresses) {
             fib.local.insert(IpNet::from(net.addr()), ());
-            if net.prefix_len() < net.max_prefix_len() {
-                fib.routes.insert(net.trunc(), on_link(interface, *net));
-            }
             if let IpNet::V4(v4) = net
                 && v4.prefix_len() < 31
             {
                 fib.broadcast.extend([IpAddr::V4(v4.broadcast()), IpAddr::V4(v4.network())]);
             }
         }
-        let mut routes = routes;
+        routes.reverse();
         routes.sort_by_key(|route| std::cmp::Reverse(route.metric));
         for route in routes {
             match route.kind {
@@ -218,15 +216,19 @@ impl Fib {
     }
 }
 
-fn on_link(interface: &Interface, net: IpNet) -> Route {
-    Route {
-        destination: net.trunc(),
-        kind: RouteKind::Unicast,
-        via: None,
-        interface: interface.index,
-        mtu: None,
-        source: Some(net.addr()),
-        metric: 0,
+impl Interface {
+    /// The routes to the networks on its link, as the kernel makes them with each address.
+    pub fn connected(&self) -> impl Iterator<Item = Route> {
+        let networks = self.addresses.iter().filter(|net| net.prefix_len() < net.max_prefix_len());
+        networks.map(|net| Route {
+            destination: net.trunc(),
+            kind: RouteKind::Unicast,
+            via: None,
+            interface: self.index,
+            mtu: None,
+            source: Some(net.addr()),
+            metric: 0,
+        })
     }
 }
 

@@ -27,13 +27,15 @@ fn fib() -> Fib {
         source: None,
         metric: 0,
     };
+    let interfaces = vec![
+        interface("outside", 1, Some(PortId(0)), "192.0.2.2/24"),
+        interface("inside", 2, Some(PortId(1)), "10.0.0.1/24"),
+        interface("aside", 3, None, "10.9.0.1/24"),
+    ];
+    let routes = interfaces.iter().flat_map(Interface::connected).chain([route]).collect();
     Fib::new(
-        vec![
-            interface("outside", 1, Some(PortId(0)), "192.0.2.2/24"),
-            interface("inside", 2, Some(PortId(1)), "10.0.0.1/24"),
-            interface("aside", 3, None, "10.9.0.1/24"),
-        ],
-        vec![route],
+        interfaces,
+        routes,
         &[
             Neighbour { interface: 1, addr: ip("192.0.2.1"), mac: Mac([6; 6]) },
             Neighbour { interface: 2, addr: ip("10.0.0.5"), mac: Mac([5; 6]) },

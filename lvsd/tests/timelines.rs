@@ -1,0 +1,57 @@
+//! Replays what was recorded from a kernel's IPVS, frame by frame and command by command, and holds the answers
+//! against the recording.
+//!
+//! `timelines/NAME.jsonl` are the recordings (Linux 6.1.192, ipvsadm 1.31): frames put on a link one at a time, the
+//! frames that the director put on either link, and what ipvsadm printed in between. `timelines/compare.rs` says
+//! what may differ.
+
+#[path = "timelines/compare.rs"]
+mod compare;
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+/// Recordings that are not answered equally yet.
+const KNOWN_GAPS: &[&str] = &["fragments"];
+
+/// How many recordings there are.
+const RECORDINGS: usize = 70;
+
+fn recordings() -> Vec<PathBuf> {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/timelines");
+    let files = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+    let mut files: Vec<_> = files.filter(|path| path.extension().is_some_and(|end| end == "jsonl")).collect();
+    files.sort();
+    files
+}
+
+/// The differences between a recording and our answer to it. The accounts must balance in any case.
+fn differences(path: &Path) -> Vec<String> {
+    let recorded = std::fs::read_to_string(path).unwrap();
+    let mut answer = Vec::new();
+    let account = lvsd::replay::replay(recorded.as_bytes(), None, &mut answer).unwrap();
+    assert!(account.balances(), "{}: {account:?}", path.display());
+    compare::differences(&recorded, std::str::from_utf8(&answer).unwrap())
+}
+
+#[test]
+fn every_recording_is_answered_as_the_kernel_did() {
+    let mut different = BTreeSet::new();
+    let mut told = String::new();
+    for path in recordings() {
+        let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+        let found = differences(&path);
+        if !found.is_empty() {
+            let shown: Vec<_> = found.iter().take(3).map(String::as_str).collect();
+            told += &format!("{name}: {} differ\n  {}\n", found.len(), shown.join("\n  "));
+            different.insert(name);
+        }
+    }
+    let expected: BTreeSet<String> = KNOWN_GAPS.iter().map(ToString::to_string).collect();
+    assert_eq!(different, expected, "\n{told}");
+}
+
+#[test]
+fn no_recording_is_missing() {
+    assert_eq!(recordings().len(), RECORDINGS);
+}
