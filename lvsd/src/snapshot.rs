@@ -46,6 +46,9 @@ pub struct Snapshot {
     any_port: bool,
     hops: Vec<Option<Hop>>,
     claimed: HashSet<IpAddr, Fast>,
+    /// Addresses of services, and of servers whose answers come back through here.
+    vips: HashSet<IpAddr, Fast>,
+    masqueraded: HashSet<IpAddr, Fast>,
     /// Values of `net.ipv4.vs`.
     pub sysctls: Sysctls,
     /// Timeouts of the connection states.
@@ -61,11 +64,18 @@ impl Snapshot {
     pub(crate) fn new(services: impl IntoIterator<Item = Arc<Service>>, hops: Vec<Option<Hop>>) -> Self {
         let mut snapshot = Self { hops, ..Self::default() };
         for service in services {
+            for (_, member) in service.pool().iter() {
+                let destination = &member.destination;
+                if snapshot.hop(destination.id()).is_some_and(|hop| hop.method == ForwardMethod::Masquerade) {
+                    snapshot.masqueraded.insert(destination.rip());
+                }
+            }
             match service.id {
                 ServiceId::Mark { mark, family } => {
                     snapshot.marked.insert((mark, family), service);
                 }
                 ServiceId::Address { transport, vip, port } => {
+                    snapshot.vips.insert(vip);
                     snapshot.ftp |= port == FTP;
                     snapshot.any_port |= port == 0;
                     snapshot.addresses.insert((number(transport).0, vip, port), service);
@@ -77,12 +87,18 @@ impl Snapshot {
 
     /// Makes the addresses of the services local even where no interface carries them.
     pub(crate) fn claim_vips(&mut self) {
-        self.claimed = self.addresses.keys().map(|(_, vip, _)| *vip).collect();
+        self.claimed = self.vips.clone();
     }
 
     /// True for an address whose packets are for the host or its services.
     pub fn is_local(&self, addr: IpAddr) -> bool {
         self.claimed.contains(&addr) || self.fib.is_local(addr)
+    }
+
+    /// True when a packet between these addresses may be a service's, whatever its ports.
+    pub fn concerns(&self, src: IpAddr, dst: IpAddr) -> bool {
+        let inbound = self.vips.contains(&dst) || (!self.marked.is_empty() && self.is_local(dst));
+        inbound || self.masqueraded.contains(&src)
     }
 
     /// The destination's way, while it belongs to a service.

@@ -5,6 +5,7 @@ use lvs_forward::headers::Options;
 use lvs_forward::{DropReason, Fit, Headers, Packet, ParseError, Refused, Transport, Verdict};
 
 use super::Exit;
+use super::fragments::Fragments;
 use super::limit::Limiter;
 use super::passage::Passage;
 use super::pieces::Pieces;
@@ -20,6 +21,8 @@ use crate::snapshot::Snapshot;
 pub(super) struct Arrival<'a, 'b> {
     pub(super) packet: &'a mut Packet<'b>,
     pub(super) headers: Headers,
+    /// Of a datagram that came in fragments, octets of the largest.
+    pub(super) largest: Option<u16>,
     pub(super) now: Tick,
 }
 
@@ -42,8 +45,11 @@ pub(super) struct Lane {
     ident: u16,
     pub(super) limiter: Limiter,
     waiting: Waiting,
-    /// Further fragments of packets that left in pieces.
-    pieces: Pieces,
+    /// Frames that leave behind the burst.
+    pub(super) pieces: Pieces,
+    pub(super) fragments: Fragments,
+    /// Where datagrams are put together.
+    pub(super) buffer: Vec<u8>,
     /// New packets until the next one is dropped by `drop_packet`.
     until_drop: i32,
 }
@@ -56,6 +62,8 @@ impl Lane {
             limiter: Limiter::default(),
             waiting: Waiting::default(),
             pieces: Pieces::default(),
+            fragments: Fragments::default(),
+            buffer: Vec::new(),
             until_drop: 0,
         }
     }
@@ -103,22 +111,30 @@ impl Lane {
         if snapshot.sysctls.backup_only != 0 {
             return Verdict::ToHost;
         }
-        let mut arrival = Arrival { packet, headers, now };
-        match headers.transport {
-            Transport::Tcp { .. } | Transport::Udp { .. } | Transport::Sctp { .. }
-                if headers.fragment.is_none() =>
-            {
-                self.judge_flow(plane, snapshot, &mut arrival)
+        let overdue = self.fragments.give_up(now);
+        self.give_up(plane, overdue, DropReason::FragmentUnmatched);
+        let mut arrival = Arrival { packet, headers, largest: None, now };
+        match headers.fragment {
+            Some(fragment) => self.judge_fragment(plane, snapshot, &mut arrival, fragment),
+            None => self.judge_whole(plane, snapshot, &mut arrival),
+        }
+    }
+
+    /// What becomes of a packet that is no fragment, or not any more.
+    pub(super) fn judge_whole(
+        &mut self,
+        plane: &Plane,
+        snapshot: &Snapshot,
+        arrival: &mut Arrival<'_, '_>,
+    ) -> Verdict {
+        match arrival.headers.transport {
+            Transport::Tcp { .. } | Transport::Udp { .. } | Transport::Sctp { .. } => {
+                self.judge_flow(plane, snapshot, arrival)
             }
-            Transport::Icmp { .. } if headers.is_icmp_error() && headers.fragment.is_none() => {
-                self.judge_error(plane, snapshot, &mut arrival)
+            Transport::Icmp { .. } if arrival.headers.is_icmp_error() => {
+                self.judge_error(plane, snapshot, arrival)
             }
-            Transport::Tcp { .. }
-            | Transport::Udp { .. }
-            | Transport::Sctp { .. }
-            | Transport::Icmp { .. }
-            | Transport::Later
-            | Transport::Other => Verdict::ToHost,
+            Transport::Icmp { .. } | Transport::Later | Transport::Other => Verdict::ToHost,
         }
     }
 
@@ -193,7 +209,7 @@ impl Lane {
             return Known::Refused(Refused::TtlExceeded);
         }
         if let Some(path) = next.path()
-            && headers.len() > usize::from(path.mtu)
+            && arrival.largest.map_or(headers.len(), usize::from) > usize::from(path.mtu)
             && (headers.is_ipv6() || headers.dont_fragment)
         {
             return Known::Refused(Refused::TooBig(path.mtu));
@@ -249,6 +265,9 @@ impl Lane {
         passage: &Passage,
     ) -> Verdict {
         let Some(path) = passage.next.path() else { return deliver(arrival, passage) };
+        if let Some(largest) = arrival.largest {
+            return self.carry_datagram(plane, snapshot, arrival, passage, largest);
+        }
         let ident = self.next_ident();
         match passage.rewrite.apply(arrival.packet, &arrival.headers, path, ident) {
             Ok(Fit::Whole) => {}
@@ -280,7 +299,7 @@ impl Lane {
         ident: u16,
     ) -> Verdict {
         match next {
-            NextHop::Ready(path) => self.pieces.cut(arrival.packet, path.port, mtu, ident),
+            NextHop::Ready(path) => self.pieces.cut(arrival.packet, path.port, mtu, ident, true),
             NextHop::Awaiting(_, ask) => {
                 plane.ask(*ask);
                 Verdict::Drop(DropReason::NeighbourUnresolved)

@@ -11,6 +11,8 @@
 
 mod answer;
 mod binding;
+mod datagram;
+mod fragments;
 mod icmp;
 mod lane;
 mod limit;
@@ -18,6 +20,7 @@ mod passage;
 mod persist;
 mod pieces;
 mod plane;
+mod reassembly;
 mod reply;
 mod schedule;
 mod state;

@@ -188,6 +188,12 @@ impl Tally {
         add(&self.forwarded, 1);
     }
 
+    /// A packet that waited was handed to the host.
+    pub(crate) fn released_to_host(&self) {
+        subtract(&self.held, 1);
+        add(&self.to_host, 1);
+    }
+
     /// A packet that waited was dropped.
     pub(crate) fn given_up(&self, reason: DropReason, drops: &Drops) {
         subtract(&self.held, 1);

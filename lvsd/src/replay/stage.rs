@@ -103,6 +103,7 @@ impl Stage {
         let mut buffer = vec![0; ROOM + frame.len() + 2048];
         buffer.get_mut(ROOM..ROOM + frame.len()).unwrap_or_default().copy_from_slice(&frame);
         let mut packet = Packet::new(&mut buffer, ROOM, frame.len());
+        let snapshot = self.registry.plane().snapshot();
         let verdict = self.director.handle(ingress, &mut packet, now);
         let mut lines = Vec::new();
         let mut emit = |port: PortId, frame: &[u8]| {
@@ -121,7 +122,6 @@ impl Stage {
             }
             Verdict::ToHost => {
                 note = Some(json!({"op": "host", "n": step.n}));
-                let snapshot = self.registry.plane().snapshot();
                 if let Some(port) = host::forward(&snapshot, &mut packet) {
                     emit(port, packet.bytes());
                 }
@@ -130,7 +130,13 @@ impl Stage {
         }
         self.director.release(now, |exit, frame| match exit {
             Exit::Port(port) => emit(port, frame),
-            Exit::Host => {}
+            Exit::Host => {
+                let mut kept = frame.to_vec();
+                let mut packet = Packet::new(&mut kept, 0, frame.len());
+                if let Some(port) = host::forward(&snapshot, &mut packet) {
+                    emit(port, packet.bytes());
+                }
+            }
         });
         lines.extend(note);
         Ok(lines)

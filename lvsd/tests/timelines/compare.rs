@@ -23,7 +23,7 @@ const L3: usize = 14;
 const V6_L4: usize = 54;
 
 /// What differs, a sentence each.
-pub fn differences(recorded: &str, answered: &str) -> Vec<String> {
+pub(crate) fn differences(recorded: &str, answered: &str) -> Vec<String> {
     let (recorded, answered) = (lines(recorded), lines(answered));
     let (theirs, ours) = (steps(&recorded), steps(&answered));
     let mut found = Vec::new();
