@@ -84,7 +84,7 @@ pub enum RunError {
 /// Starts everything `config` says.
 pub(super) fn start(config: &Config, waker: &UnixStream, stop: &Arc<AtomicBool>) -> Result<Daemon, RunError> {
     let clock = Clock::start();
-    let watcher = Watcher::open().map_err(RunError::Follow)?;
+    let mut watcher = Watcher::open().map_err(RunError::Follow)?;
     let locks = lock_interfaces(config, &watcher)?;
     let socket = config.socket.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_SOCKET));
     let server = Server::bind(&socket)?;
@@ -98,6 +98,9 @@ pub(super) fn start(config: &Config, waker: &UnixStream, stop: &Arc<AtomicBool>)
 
     let role = (!config.host.is_empty()).then(|| host::role_of(&config.host, &config.interfaces));
     let host = HostSetUp::apply(role.as_ref(), &journal(&socket)).map_err(RunError::Host)?;
+    // A service's address is the host's from here on; no packet may find it a stranger's.
+    watcher.update().map_err(RunError::Follow)?;
+    control.follow(watcher.view());
 
     let program = Arc::new(Program::load()?);
     control.direct(Arc::clone(&program))?;
