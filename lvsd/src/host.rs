@@ -8,8 +8,8 @@ use std::path::Path;
 
 use lvs_forward::io::xdp::decap::{self, Decap};
 use lvs_netcfg::{
-    Decapsulator, Director, Error, Host, Method, NatSource, RealServer, Reverted, Role, RoleName, SourceNat,
-    Undone, Vip,
+    Change, Decapsulator, Director, Error, Host, Method, NatSource, RealServer, Reverted, Role, RoleName,
+    SourceNat, Undone, Vip,
 };
 
 use crate::args::{DirectorArgs, HostAction, HostCommand, RealServerArgs, RealServerMode};
@@ -125,7 +125,7 @@ fn carry_out(
     match (action, is_dry) {
         (HostAction::Apply, true) => role()?.dry_run()?.into_iter().for_each(say),
         (HostAction::Apply, false) => {
-            host.apply(&role()?)?.iter().flat_map(|made| made.commands()).for_each(say)
+            host.apply(&role()?)?.iter().flat_map(Change::commands).for_each(say);
         }
         (HostAction::Revert, true) => host.revert_commands(name)?.into_iter().for_each(say),
         (HostAction::Revert, false) => host.revert(name)?.iter().for_each(say_reverted),
@@ -140,9 +140,10 @@ fn carry_out(
 
 fn say_reverted(reverted: &Reverted) {
     let change = reverted.change.commands().join(" && ");
-    match &reverted.undone {
-        Undone::Restored => say(format_args!("taken back: {change}")),
-        other => say(format_args!("left alone: {change} ({other:?})")),
+    if reverted.undone == Undone::Restored {
+        say(format_args!("taken back: {change}"));
+    } else {
+        say(format_args!("left alone: {change} ({:?})", reverted.undone));
     }
 }
 

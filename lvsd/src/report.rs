@@ -6,10 +6,12 @@ use crate::message::{DropListing, Response, Status};
 
 /// A response for a program to read: JSON, on one line.
 pub fn json(response: &Response) -> String {
-    let text = match response {
-        Response::Status(status) => serde_json::to_string(status),
-        Response::Drops { drops } => serde_json::to_string(drops),
-        other => serde_json::to_string(other),
+    let text = if let Response::Status(status) = response {
+        serde_json::to_string(status)
+    } else if let Response::Drops { drops } = response {
+        serde_json::to_string(drops)
+    } else {
+        serde_json::to_string(response)
     };
     // Nothing in these types can fail to be written.
     text.unwrap_or_default() + "\n"
@@ -17,10 +19,12 @@ pub fn json(response: &Response) -> String {
 
 /// A response for a person to read.
 pub fn text(response: &Response) -> String {
-    match response {
-        Response::Status(status) => status_text(status),
-        Response::Drops { drops } => drops_text(drops),
-        other => json(other),
+    if let Response::Status(status) = response {
+        status_text(status)
+    } else if let Response::Drops { drops } = response {
+        drops_text(drops)
+    } else {
+        json(response)
     }
 }
 

@@ -1,5 +1,7 @@
 //! Configuration files: what each can say, and what is said about each mistake, word for word.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "the functions around the tests are tests too")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -1,5 +1,7 @@
 //! `lvsd lab` as a newcomer runs it: it works, and leaves nothing behind.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "the functions around the tests are tests too")]
+
 use std::fs;
 use std::io::Read;
 use std::process::{Command, Output, Stdio};

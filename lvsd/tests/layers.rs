@@ -1,5 +1,7 @@
 //! The crates' layering: who may know whom, and which folders there are.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "the functions around the tests are tests too")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::Command;

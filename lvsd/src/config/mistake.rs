@@ -9,22 +9,22 @@ use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 /// One mistake.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mistake {
-    title: String,
+    title: Box<str>,
     span: Range<usize>,
-    label: String,
-    also: Option<(Range<usize>, String)>,
-    help: Option<String>,
+    label: Box<str>,
+    also: Option<(Range<usize>, Box<str>)>,
+    help: Option<Box<str>>,
 }
 
 impl Mistake {
     /// `title` says what is wrong, `label` what was expected at `span` (bytes of the file).
-    pub fn new(span: Range<usize>, title: impl Into<String>, label: impl Into<String>) -> Self {
+    pub fn new(span: Range<usize>, title: impl Into<Box<str>>, label: impl Into<Box<str>>) -> Self {
         Self { title: title.into(), span, label: label.into(), also: None, help: None }
     }
 
     /// Adds what to do about it.
     #[must_use]
-    pub fn with_help(mut self, help: impl Into<String>) -> Self {
+    pub fn with_help(mut self, help: impl Into<Box<str>>) -> Self {
         self.help = Some(help.into());
         self
     }
@@ -33,14 +33,14 @@ impl Mistake {
     #[must_use]
     pub fn suggesting<'a>(mut self, written: &str, known: impl IntoIterator<Item = &'a str>) -> Self {
         if let Some(near) = nearest(written, known) {
-            self.help = Some(format!("did you mean `{near}`?"));
+            self.help = Some(format!("did you mean `{near}`?").into());
         }
         self
     }
 
     /// Adds another place that has to do with it.
     #[must_use]
-    pub fn with_also(mut self, span: Range<usize>, label: impl Into<String>) -> Self {
+    pub fn with_also(mut self, span: Range<usize>, label: impl Into<Box<str>>) -> Self {
         self.also = Some((span, label.into()));
         self
     }
@@ -48,16 +48,16 @@ impl Mistake {
     fn render(&self, renderer: &Renderer, origin: &str, source: &str) -> String {
         let snippet = Snippet::source(source)
             .path(origin)
-            .annotation(AnnotationKind::Primary.span(visible(source, &self.span)).label(&self.label));
+            .annotation(AnnotationKind::Primary.span(visible(source, &self.span)).label(&*self.label));
         let snippet = match &self.also {
             Some((span, label)) => {
-                snippet.annotation(AnnotationKind::Context.span(visible(source, span)).label(label))
+                snippet.annotation(AnnotationKind::Context.span(visible(source, span)).label(&**label))
             }
             None => snippet,
         };
-        let group: Group<'_> = Level::ERROR.primary_title(&self.title).element(snippet);
+        let group: Group<'_> = Level::ERROR.primary_title(&*self.title).element(snippet);
         let group = match &self.help {
-            Some(help) => group.element(Level::HELP.message(help)),
+            Some(help) => group.element(Level::HELP.message(&**help)),
             None => group,
         };
         renderer.render(&[group])
@@ -69,20 +69,20 @@ impl Mistake {
 pub struct Mistakes {
     origin: String,
     source: String,
-    mistakes: Vec<Mistake>,
+    list: Vec<Mistake>,
 }
 
 impl Mistakes {
     /// The mistakes in `source`, which is called `origin`.
-    pub fn new(origin: &str, source: &str, mistakes: Vec<Mistake>) -> Self {
-        Self { origin: origin.to_owned(), source: source.to_owned(), mistakes }
+    pub fn new(origin: &str, source: &str, list: Vec<Mistake>) -> Self {
+        Self { origin: origin.to_owned(), source: source.to_owned(), list }
     }
 }
 
 impl fmt::Display for Mistakes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let renderer = Renderer::plain().decor_style(DecorStyle::Ascii);
-        for (index, mistake) in self.mistakes.iter().enumerate() {
+        for (index, mistake) in self.list.iter().enumerate() {
             if index > 0 {
                 f.write_str("\n\n")?;
             }

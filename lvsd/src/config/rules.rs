@@ -81,12 +81,11 @@ fn request(line: &Line<'_>) -> Result<Request, Mistake> {
 fn refused(line: &Line<'_>, said: &str) -> Mistake {
     let first = said.lines().find(|text| !text.trim().is_empty()).unwrap_or("this is no rule").trim();
     let subject = SUBJECTS.iter().find(|(subject, _)| first.contains(subject));
-    let span = match subject {
-        Some((_, options)) => line.behind(options),
-        None => {
-            let named = line.words.iter().find(|(_, word)| word.len() > 2 && first.contains(*word));
-            named.map_or_else(|| line.span.clone(), |(span, _)| span.clone())
-        }
+    let span = if let Some((_, options)) = subject {
+        line.behind(options)
+    } else {
+        let named = line.words.iter().find(|(_, word)| word.len() > 2 && first.contains(*word));
+        named.map_or_else(|| line.span.clone(), |(span, _)| span.clone())
     };
     Mistake::new(span, first, "expected a rule as `ipvsadm -S` writes it")
         .with_help("such as `-A -t 192.0.2.10:80 -s wlc` or `-a -t 192.0.2.10:80 -r 10.0.0.1:80 -m -w 1`")

@@ -10,7 +10,7 @@ use crate::message::{ForwardMethod, RealServer, ServiceId, ServiceListing, Trans
 
 /// How long packets of a service or server that is gone still go to the director: its connections live on, and
 /// a packet that turns out to be the host's is handed back.
-const AFTERLIFE: std::time::Duration = std::time::Duration::from_secs(15 * 60);
+const AFTERLIFE: std::time::Duration = std::time::Duration::from_mins(15);
 const FTP: u16 = 21;
 const IPIP: Proto = Proto(4);
 const IPV6_IN_IP: Proto = Proto(41);
@@ -69,7 +69,7 @@ fn of_service(listing: &ServiceListing, marks: &[MarkConfig]) -> Vec<Claim> {
         }
         ServiceId::Mark { mark, .. } => marks
             .iter()
-            .filter(|rule| rule.mark == mark && ServiceId::family(&id) == rule.family())
+            .filter(|rule| rule.mark == mark && id.family() == rule.family())
             .map(|rule| {
                 let (address, length) = (rule.destination.addr(), rule.destination.prefix_len());
                 Claim::Prefix(Prefix { address, length })

@@ -3,14 +3,15 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use lvs_forward::PortId;
 use lvs_forward::io::xdp::{Program, ProgramError};
 use lvs_netcfg::HostView;
 
 use super::claim::Claimed;
 use super::clock::Clock;
-use super::fib;
 use crate::config::{Config, MarkConfig};
 use crate::message::{InterfaceStatus, Refusal, Request, Response, ServiceListing};
+use crate::resolve::{Ask, Fib};
 use crate::services::{MarkRule, Marks, Registry};
 
 /// How many connections are looked at for expiry in one go.
@@ -65,10 +66,10 @@ impl Control {
     }
 
     fn applied(&mut self, request: Request, what: impl FnOnce() -> String) -> Result<(), (String, Refusal)> {
-        match self.registry.apply(request, self.clock.now()) {
-            Response::Refused { error } => Err((what(), error)),
-            _ => Ok(()),
+        if let Response::Refused { error } = self.registry.apply(request, self.clock.now()) {
+            return Err((what(), error));
         }
+        Ok(())
     }
 
     /// Takes the program that is to know what the director's packets are.
@@ -99,7 +100,12 @@ impl Control {
 
     /// Takes the host as it is now.
     pub(super) fn follow(&mut self, view: &HostView) {
-        self.registry.set_fib(fib::fib(view, &self.served));
+        let port = |index| {
+            let interface = view.interface(index).filter(|interface| interface.is_up)?;
+            let place = self.served.iter().position(|name| *name == interface.name)?;
+            u16::try_from(place).ok().map(PortId)
+        };
+        self.registry.set_fib(Fib::of_host(view, port));
     }
 
     /// Lets time pass: connections expire, rates are estimated, schedulers age.
@@ -130,15 +136,13 @@ impl Control {
     }
 
     /// The neighbours that packets wait for.
-    pub(super) fn take_asks(&self) -> Vec<crate::resolve::Ask> {
+    pub(super) fn take_asks(&self) -> Vec<Ask> {
         self.registry.plane().take_asks()
     }
 
     fn services(&mut self) -> Vec<ServiceListing> {
-        match self.registry.apply(Request::List { id: None }, self.clock.now()) {
-            Response::Services { services } => services,
-            _ => Vec::new(),
-        }
+        let all = self.registry.apply(Request::List { id: None }, self.clock.now());
+        if let Response::Services { services } = all { services } else { Vec::new() }
     }
 }
 

@@ -53,12 +53,11 @@ impl HostSetUp {
     /// The host refuses; what had been changed is put back.
     pub(super) fn apply(role: Option<&Role>, journal: &Path) -> Result<Self, Error> {
         let mut host = Host::open(journal)?;
-        let changes = match role {
-            Some(role) => host.apply(role)?,
-            None => {
-                host.revert(RoleName::Director)?;
-                Vec::new()
-            }
+        let changes = if let Some(role) = role {
+            host.apply(role)?
+        } else {
+            host.revert(RoleName::Director)?;
+            Vec::new()
         };
         for change in changes {
             tracing::info!(command = change.commands().join(" && "), "host set up");

@@ -11,9 +11,9 @@
 mod claim;
 mod clock;
 mod control;
-mod fib;
 mod guard;
 mod lock;
+mod neighbour;
 mod start;
 
 use std::io::{self, Read};
@@ -121,7 +121,7 @@ fn follow(daemon: &mut Daemon, wakened: &mut UnixStream, stop: &AtomicBool) -> R
         control.tick();
         if look_after.elapsed() >= LOOK_AFTER {
             look_after = Instant::now();
-            let in_use = fib::neighbours_in_use(daemon.watcher.view(), control.servers());
+            let in_use = neighbour::in_use(daemon.watcher.view(), control.servers());
             daemon.watcher.keep_neighbours(in_use).map_err(RunError::Follow)?;
             if let Err(error) = control.claim() {
                 tracing::error!(%error, "the XDP program does not follow the services");

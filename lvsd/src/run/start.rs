@@ -158,9 +158,12 @@ fn lock_interfaces(config: &Config, watcher: &Watcher) -> Result<Vec<Lock>, RunE
         return Err(RunError::UnknownInterface(name.clone(), names()));
     }
     let lock = |name: &String| {
-        Lock::take(name).map_err(|error| match error.kind() {
-            io::ErrorKind::AddrInUse => RunError::Served(name.clone()),
-            _ => RunError::Lock(name.clone(), error),
+        Lock::take(name).map_err(|error| {
+            if error.kind() == io::ErrorKind::AddrInUse {
+                RunError::Served(name.clone())
+            } else {
+                RunError::Lock(name.clone(), error)
+            }
         })
     };
     config.interfaces.iter().map(lock).collect()
@@ -183,7 +186,7 @@ fn attach(attached: &mut Attached, interface: &str, mode: XdpMode) -> Result<Mod
 /// The journal of the host's set-up lies beside the socket: two daemons that can tell their sockets apart have
 /// two journals.
 fn journal(socket: &Path) -> PathBuf {
-    socket.parent().unwrap_or(Path::new("/")).join("host")
+    socket.parent().unwrap_or_else(|| Path::new("/")).join("host")
 }
 
 /// A number nobody can guess: the standard library seeds its hash maps so.
