@@ -352,6 +352,13 @@ impl<B, T> Table<B, T> {
         self.templates.with(key, now, f)
     }
 
+    /// Ends every template that `unwanted` says yes to and on which nothing hangs, as the removal of servers does;
+    /// the next sweep hands them out. `unwanted` must not call the table.
+    pub fn evict_templates(&self, unwanted: impl FnMut(&Template<T>) -> bool) {
+        visit::forbid();
+        self.templates.evict(unwanted, |ended| self.fall(Expired::Template(ended)));
+    }
+
     /// Runs `f` on every template that is alive at `now`, those that match nobody any more included. `f` must
     /// not call the table.
     pub fn for_each_template(&self, now: Tick, f: impl FnMut(&Template<T>)) {

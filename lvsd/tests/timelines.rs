@@ -5,10 +5,13 @@
 //! frames that the director put on either link, and what ipvsadm printed in between. `timelines/compare.rs` says
 //! what may differ.
 
+#![allow(clippy::unwrap_used, reason = "a test fails where a recording cannot be read")]
+
 #[path = "timelines/compare.rs"]
 mod compare;
 
 use std::collections::BTreeSet;
+use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 /// Recordings that are not answered equally yet.
@@ -43,7 +46,7 @@ fn every_recording_is_answered_as_the_kernel_did() {
         let found = differences(&path);
         if !found.is_empty() {
             let shown: Vec<_> = found.iter().take(3).map(String::as_str).collect();
-            told += &format!("{name}: {} differ\n  {}\n", found.len(), shown.join("\n  "));
+            let _ = writeln!(told, "{name}: {} differ\n  {}", found.len(), shown.join("\n  "));
             different.insert(name);
         }
     }

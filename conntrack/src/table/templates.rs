@@ -150,6 +150,21 @@ impl<T> Templates<T> {
         }
     }
 
+    /// Ends the templates that are unwanted and on which nothing hangs.
+    pub(super) fn evict(
+        &self,
+        mut unwanted: impl FnMut(&Template<T>) -> bool,
+        mut fallen: impl FnMut(Arc<Template<T>>),
+    ) {
+        let found: Vec<_> =
+            self.map.iter().filter(|found| unwanted(found)).map(|found| Arc::clone(&found)).collect();
+        for template in found {
+            if self.end(&template) {
+                fallen(template);
+            }
+        }
+    }
+
     pub(super) fn clear(&self) {
         self.map.retain(|_, _| false);
         self.len.store(0, Ordering::Relaxed);

@@ -1,6 +1,6 @@
 //! One worker's own part of the director, and the order in which it asks about a packet.
 
-use lvs_conntrack::{Conn, Direction, FlowKey, SctpState, State, TcpState, Tick};
+use lvs_conntrack::{Conn, Direction, FlowKey, Proto, SctpState, State, TcpState, Tick};
 use lvs_forward::headers::Options;
 use lvs_forward::{DropReason, Fit, Headers, Packet, ParseError, Refused, Transport, Verdict};
 
@@ -15,6 +15,9 @@ use super::state::{Connection, advance, begins};
 use super::waiting::Waiting;
 use crate::resolve::NextHop;
 use crate::snapshot::Snapshot;
+
+/// The port that keys are exchanged on.
+const ISAKMP: u16 = 500;
 
 /// A received packet with what its headers say.
 #[derive(Debug)]
@@ -134,7 +137,33 @@ impl Lane {
             Transport::Icmp { .. } if arrival.headers.is_icmp_error() => {
                 self.judge_error(plane, snapshot, arrival)
             }
+            Transport::Other if matches!(arrival.headers.proto, Proto::ESP | Proto::AH) => {
+                let Headers { src, dst, .. } = arrival.headers;
+                let key = FlowKey { proto: Proto::UDP, src, src_port: ISAKMP, dst, dst_port: ISAKMP };
+                self.judge_follower(plane, snapshot, arrival, &key)
+            }
             Transport::Icmp { .. } | Transport::Later | Transport::Other => Verdict::ToHost,
+        }
+    }
+
+    /// A packet that goes where another flow's connection goes and begins none: AH and ESP after the exchange of
+    /// their keys (`ah_esp_conn_in_get`).
+    fn judge_follower(
+        &mut self,
+        plane: &Plane,
+        snapshot: &Snapshot,
+        arrival: &mut Arrival<'_, '_>,
+        key: &FlowKey,
+    ) -> Verdict {
+        match self.known(plane, snapshot, arrival, key) {
+            Some(Known::Forward(passage)) => self.carry(plane, snapshot, arrival, &passage),
+            Some(Known::Refused(refused)) => self.refuse(snapshot, arrival, refused),
+            Some(Known::Drop(reason)) => Verdict::Drop(reason),
+            Some(Known::Anew) => {
+                drop(plane.table().remove(key));
+                Verdict::ToHost
+            }
+            None => Verdict::ToHost,
         }
     }
 

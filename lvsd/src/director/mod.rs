@@ -30,13 +30,13 @@ use std::sync::Arc;
 
 use lvs_conntrack::Tick;
 use lvs_forward::io::Forwarder;
-use lvs_forward::{DropReason, Packet, PortId, Verdict};
+use lvs_forward::{DropReason, Headers, Packet, PortId, Verdict};
 
 pub use binding::{Binding, Method};
 pub use plane::{Account, Plane};
 
 use crate::snapshot::Snapshot;
-use lane::Lane;
+use lane::{Arrival, Lane};
 
 /// Where a frame goes that was kept for a while.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,6 +79,21 @@ impl Director {
         self.lane.release(&self.plane, &self.snapshot, now, &mut send);
     }
 
+    /// Speaks as the host would that a packet was left to; for a replay, which has no other host.
+    pub(crate) fn speak_for_host(
+        &mut self,
+        error: lvs_forward::icmp::Error,
+        packet: &mut Packet<'_>,
+        now: Tick,
+    ) -> Option<PortId> {
+        let headers = Headers::parse(packet.bytes()).ok()?;
+        let mut arrival = Arrival { packet, headers, largest: None, now };
+        match self.lane.answer(&self.snapshot, &mut arrival, error, DropReason::NoServer) {
+            Verdict::Answer(port, _) => Some(port),
+            Verdict::Send(_) | Verdict::ToHost | Verdict::Drop(_) | Verdict::Hold => None,
+        }
+    }
+
     /// True while packets wait: [`release`](Self::release) has something to do.
     pub fn has_waiting(&self) -> bool {
         self.lane.has_waiting()
@@ -101,3 +116,6 @@ impl Forwarder for Director {
         verdict
     }
 }
+
+#[cfg(test)]
+mod tests;

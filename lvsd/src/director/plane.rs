@@ -94,7 +94,7 @@ impl Plane {
         self.table.sweep(now, budget, drop)
     }
 
-    /// Ends the connections of destinations that belong to no service.
+    /// Ends the connections and templates of destinations that belong to no service.
     pub(crate) fn expire_unavailable(&self, now: Tick) {
         let snapshot = self.snapshot();
         let mut gone = Vec::new();
@@ -106,6 +106,8 @@ impl Plane {
         for key in &gone {
             drop(self.table.evict(key));
         }
+        self.table.evict_templates(|template| snapshot.hop(template.binding().destination().id()).is_none());
+        self.sweep(now, usize::MAX);
     }
 
     /// Puts a neighbour on the list of those to be asked for.

@@ -59,6 +59,8 @@ impl Stage {
             reason = "a timeline is shorter than that"
         )]
         let now = Tick::from_millis((step.t * 1000.0) as u64);
+        // The snapshot before the last change must not keep what was removed.
+        self.director.refresh();
         self.registry.plane().sweep(now, usize::MAX);
         self.registry.tick(now);
         self.director.refresh();
@@ -122,22 +124,25 @@ impl Stage {
             }
             Verdict::ToHost => {
                 note = Some(json!({"op": "host", "n": step.n}));
-                if let Some(port) = host::forward(&snapshot, &mut packet) {
-                    emit(port, packet.bytes());
-                }
+                host::receive(&mut self.director, &snapshot, &mut packet, now, &mut emit);
             }
             Verdict::Hold => {}
         }
+        let mut kept = Vec::new();
         self.director.release(now, |exit, frame| match exit {
             Exit::Port(port) => emit(port, frame),
-            Exit::Host => {
-                let mut kept = frame.to_vec();
-                let mut packet = Packet::new(&mut kept, 0, frame.len());
-                if let Some(port) = host::forward(&snapshot, &mut packet) {
-                    emit(port, packet.bytes());
-                }
-            }
+            Exit::Host => kept.push(frame.to_vec()),
         });
+        for mut frame in kept {
+            let len = frame.len();
+            host::receive(
+                &mut self.director,
+                &snapshot,
+                &mut Packet::new(&mut frame, 0, len),
+                now,
+                &mut emit,
+            );
+        }
         lines.extend(note);
         Ok(lines)
     }

@@ -49,7 +49,7 @@ impl Registry {
     /// With `expire_nodest_conn`, the connections of servers that are gone end now
     /// (`ip_vs_expire_nodest_conn_flush`).
     pub(super) fn expire_unavailable(&self, now: Tick) {
-        if self.sysctls.expire_nodest_conn != 0 && !self.trash.is_empty() {
+        if self.sysctls.expire_nodest_conn != 0 {
             self.plane.expire_unavailable(now);
         }
     }

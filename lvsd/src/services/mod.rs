@@ -112,6 +112,8 @@ impl Registry {
     }
 
     fn answer(&mut self, request: Request, now: Tick) -> Result<Response, Refusal> {
+        let removes =
+            matches!(request, Request::DeleteServer { .. } | Request::DeleteService { .. } | Request::Flush);
         match request {
             Request::AddService(service) => self.add_service(service)?,
             Request::EditService(service) => self.edit_service(service)?,
@@ -132,7 +134,9 @@ impl Registry {
             Request::Status => return Ok(self.status()),
         }
         self.publish();
-        self.expire_unavailable(now);
+        if removes {
+            self.expire_unavailable(now);
+        }
         Ok(Response::Done)
     }
 

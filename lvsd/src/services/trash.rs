@@ -64,11 +64,6 @@ impl Trash {
         Some(server)
     }
 
-    /// True when nothing is in it.
-    pub(super) const fn is_empty(&self) -> bool {
-        self.removed.is_empty()
-    }
-
     /// Lets go of servers that nothing held for a period (`ip_vs_dest_trash_expire`).
     pub(super) fn tick(&mut self, now: Tick, ids: &mut Ids) {
         while !self.removed.is_empty() && self.next_round <= now {

@@ -201,7 +201,11 @@ fn decode(hex: &str) -> Vec<u8> {
 }
 
 fn encode(frame: &[u8]) -> String {
-    frame.iter().map(|octet| format!("{octet:02x}")).collect()
+    use std::fmt::Write;
+    frame.iter().fold(String::new(), |mut text, octet| {
+        let _ = write!(text, "{octet:02x}");
+        text
+    })
 }
 
 #[test]

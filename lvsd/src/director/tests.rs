@@ -1,0 +1,9 @@
+//! Scenarios: a step, then what changed because of it and what did not.
+
+mod frames;
+mod scene;
+
+mod connections;
+mod defence;
+mod fragments;
+mod hostile;
