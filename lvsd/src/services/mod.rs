@@ -199,3 +199,6 @@ impl Ids {
         self.free.push(id.0);
     }
 }
+
+#[cfg(test)]
+mod tests;
