@@ -42,6 +42,8 @@ type Fast = foldhash::fast::RandomState;
 pub struct Snapshot {
     addresses: HashMap<(u8, IpAddr, u16), Arc<Service>, Fast>,
     marked: HashMap<(u32, Family), Arc<Service>, Fast>,
+    serves_v4: bool,
+    serves_v6: bool,
     ftp: bool,
     any_port: bool,
     hops: Vec<Option<Hop>>,
@@ -64,6 +66,10 @@ impl Snapshot {
     pub(crate) fn new(services: impl IntoIterator<Item = Arc<Service>>, hops: Vec<Option<Hop>>) -> Self {
         let mut snapshot = Self { hops, ..Self::default() };
         for service in services {
+            match service.id.family() {
+                Family::Ipv4 => snapshot.serves_v4 = true,
+                Family::Ipv6 => snapshot.serves_v6 = true,
+            }
             for (_, member) in service.pool().iter() {
                 let destination = &member.destination;
                 if snapshot.hop(destination.id()).is_some_and(|hop| hop.method == ForwardMethod::Masquerade) {
@@ -93,6 +99,12 @@ impl Snapshot {
     /// True for an address whose packets are for the host or its services.
     pub fn is_local(&self, addr: IpAddr) -> bool {
         self.claimed.contains(&addr) || self.fib.is_local(addr)
+    }
+
+    /// True while there is a service of this family. Without any the kernel does not look at the family's packets
+    /// at all, not even at those of connections that are left (`ip_vs_unregister_hooks`).
+    pub const fn serves(&self, ipv6: bool) -> bool {
+        if ipv6 { self.serves_v6 } else { self.serves_v4 }
     }
 
     /// True when a packet between these addresses may be a service's, whatever its ports.

@@ -10,6 +10,9 @@ const V4_TOTAL: usize = 2;
 const V4_FLAGS: usize = 6;
 const V4_CHECKSUM: usize = 10;
 const DONT_FRAGMENT: u8 = 0x40;
+const MORE_FRAGMENTS: u16 = 0x2000;
+/// Octets of a fragment that the kernel merges with its neighbour, about.
+const SMALL: usize = 128;
 /// Offsets within an IPv6 header, and the length of its fixed part and of the Fragment header.
 const V6_LENGTH: usize = 4;
 const V6_NEXT: usize = 6;
@@ -89,6 +92,32 @@ impl Datagram {
         self.total == Some(self.parts.iter().map(|part| part.payload.len()).sum())
     }
 
+    /// Cuts the whole, rewritten IPv4 frame into fragments like those that came, each given to `put`; false, and
+    /// nothing done, where they would not fit `mtu` or the payload is not what came. The kernel keeps the fragments as
+    /// they are (`ip_do_fragment`), save small ones, which it has merged with their neighbours.
+    pub(super) fn cut_as_it_came(
+        &self,
+        frame: &[u8],
+        headers: &Headers,
+        mtu: u16,
+        mut put: impl FnMut(&[u8]),
+    ) -> bool {
+        let (head, payload) = frame.split_at(headers.l4.min(frame.len()));
+        let longest = usize::from(mtu).saturating_sub(headers.l4 - headers.l3);
+        let fits = |part: &Part| (SMALL..=longest).contains(&part.payload.len());
+        if headers.is_ipv6() || self.total != Some(payload.len()) || !self.parts.iter().all(fits) {
+            return false;
+        }
+        for part in &self.parts {
+            let Some(bytes) = payload.get(part.offset..part.end()) else { return false };
+            let mut piece = [head, bytes].concat();
+            let more = if part.end() == payload.len() { 0 } else { MORE_FRAGMENTS };
+            finish_piece(&mut piece, headers, part.offset, more);
+            put(&piece);
+        }
+        true
+    }
+
     /// Octets of the largest fragment as an IP packet: what the sender found its way to take.
     pub(super) fn largest(&self) -> u16 {
         let largest = self.parts.iter().map(|part| part.headers.len()).max();
@@ -119,6 +148,27 @@ impl Datagram {
             finish_v4(frame, l3, header_end, largest.headers.dont_fragment)?;
         }
         Some(frame.len())
+    }
+}
+
+/// The IPv4 header of a fragment: its length, its place, its checksum.
+fn finish_piece(piece: &mut [u8], headers: &Headers, offset: usize, more: u16) {
+    let total = u16::try_from(piece.len() - headers.l3).unwrap_or(u16::MAX);
+    let word = u16::try_from(offset / 8).unwrap_or(0) | more;
+    let Some(header) = piece.get_mut(headers.l3..headers.l4) else { return };
+    for (at, value) in [(V4_TOTAL, total), (V4_FLAGS, word), (V4_CHECKSUM, 0)] {
+        if let Some(field) = header.get_mut(at..at + 2) {
+            let kept =
+                if at == V4_FLAGS { field.first().map_or(0, |first| first & DONT_FRAGMENT) } else { 0 };
+            field.copy_from_slice(&value.to_be_bytes());
+            if let Some(first) = field.first_mut() {
+                *first |= kept;
+            }
+        }
+    }
+    let checksum = Sum::ZERO.bytes(header).checksum();
+    if let Some(field) = header.get_mut(V4_CHECKSUM..V4_CHECKSUM + 2) {
+        field.copy_from_slice(&checksum.to_be_bytes());
     }
 }
 

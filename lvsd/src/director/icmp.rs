@@ -60,6 +60,7 @@ impl Lane {
                 Direction::ToClient => self.about_request(conn, snapshot, arrival),
                 Direction::ToServer => self.about_reply(conn, snapshot, arrival),
             });
+        let about = about.or_else(|| self.about_half(plane, snapshot, arrival, &quoted));
         match about {
             Some(About::ToClient(passage)) => self.translate(plane, snapshot, arrival, &quoted, &passage),
             Some(About::ToServer(passage)) => match passage.rewrite {
@@ -78,6 +79,25 @@ impl Lane {
         };
         self.count_out(conn, snapshot, arrival);
         About::ToClient(Passage::to_client(next, conn.key().dst, conn.key().dst_port))
+    }
+
+    /// An error about a client's packet whose connection is direct-routed or tunnelled: it was not rewritten, and so
+    /// is the error not.
+    fn about_half(
+        &self,
+        plane: &Plane,
+        snapshot: &Snapshot,
+        arrival: &Arrival<'_, '_>,
+        quoted: &Quoted,
+    ) -> Option<About> {
+        let about = |conn: &mut Connection, direction| {
+            let is_half = direction == Direction::ToServer && conn.binding().method() != Method::Masquerade;
+            if is_half {
+                self.count_out(conn, snapshot, arrival);
+            }
+            is_half.then_some(About::AsItIs)
+        };
+        plane.table().with(&quoted.flow(), arrival.now, about).flatten()
     }
 
     fn about_reply(&self, conn: &Connection, snapshot: &Snapshot, arrival: &Arrival<'_, '_>) -> About {

@@ -5,6 +5,7 @@ use lvs_forward::headers::Options;
 use lvs_forward::{DropReason, Fit, Headers, Packet, ParseError, Refused, Transport, Verdict};
 
 use super::Exit;
+use super::datagram::Datagram;
 use super::fragments::Fragments;
 use super::limit::Limiter;
 use super::passage::Passage;
@@ -24,8 +25,8 @@ const ISAKMP: u16 = 500;
 pub(super) struct Arrival<'a, 'b> {
     pub(super) packet: &'a mut Packet<'b>,
     pub(super) headers: Headers,
-    /// Of a datagram that came in fragments, octets of the largest.
-    pub(super) largest: Option<u16>,
+    /// Of a datagram that came in fragments, these.
+    pub(super) datagram: Option<&'a Datagram>,
     pub(super) now: Tick,
 }
 
@@ -111,12 +112,12 @@ impl Lane {
             Err(ParseError::NotIp) => return Verdict::ToHost,
             Err(ParseError::Malformed(reason)) => return Verdict::Drop(reason),
         };
-        if snapshot.sysctls.backup_only != 0 {
+        if snapshot.sysctls.backup_only != 0 || !snapshot.serves(headers.is_ipv6()) {
             return Verdict::ToHost;
         }
         let overdue = self.fragments.give_up(now);
         self.give_up(plane, overdue, DropReason::FragmentUnmatched);
-        let mut arrival = Arrival { packet, headers, largest: None, now };
+        let mut arrival = Arrival { packet, headers, datagram: None, now };
         match headers.fragment {
             Some(fragment) => self.judge_fragment(plane, snapshot, &mut arrival, fragment),
             None => self.judge_whole(plane, snapshot, &mut arrival),
@@ -180,6 +181,8 @@ impl Lane {
                 drop(plane.table().remove(&key));
                 self.begin(plane, snapshot, arrival, &key)
             }
+            // The host's own address on the wire: the kernel's routing refuses it before IPVS sees it.
+            None if snapshot.is_local(key.src) => Verdict::Drop(DropReason::MartianSource),
             None if snapshot.is_local(key.dst) => self.begin(plane, snapshot, arrival, &key),
             None => self.stray(plane, snapshot, arrival, &key),
         }
@@ -238,7 +241,8 @@ impl Lane {
             return Known::Refused(Refused::TtlExceeded);
         }
         if let Some(path) = next.path()
-            && arrival.largest.map_or(headers.len(), usize::from) > usize::from(path.mtu)
+            && arrival.datagram.map_or(headers.len(), |datagram| datagram.largest().into())
+                > usize::from(path.mtu)
             && (headers.is_ipv6() || headers.dont_fragment)
         {
             return Known::Refused(Refused::TooBig(path.mtu));
@@ -294,8 +298,8 @@ impl Lane {
         passage: &Passage,
     ) -> Verdict {
         let Some(path) = passage.next.path() else { return deliver(arrival, passage) };
-        if let Some(largest) = arrival.largest {
-            return self.carry_datagram(plane, snapshot, arrival, passage, largest);
+        if let Some(datagram) = arrival.datagram {
+            return self.carry_datagram(plane, snapshot, arrival, passage, datagram);
         }
         let ident = self.next_ident();
         match passage.rewrite.apply(arrival.packet, &arrival.headers, path, ident) {

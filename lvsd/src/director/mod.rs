@@ -87,7 +87,7 @@ impl Director {
         now: Tick,
     ) -> Option<PortId> {
         let headers = Headers::parse(packet.bytes()).ok()?;
-        let mut arrival = Arrival { packet, headers, largest: None, now };
+        let mut arrival = Arrival { packet, headers, datagram: None, now };
         match self.lane.answer(&self.snapshot, &mut arrival, error, DropReason::NoServer) {
             Verdict::Answer(port, _) => Some(port),
             Verdict::Send(_) | Verdict::ToHost | Verdict::Drop(_) | Verdict::Hold => None,

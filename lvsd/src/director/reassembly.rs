@@ -80,8 +80,7 @@ impl Lane {
         let Ok(headers) = Headers::parse(packet.bytes()) else {
             return Verdict::Drop(DropReason::BadFragment);
         };
-        let largest = Some(datagram.largest());
-        let mut whole = Arrival { packet, headers, largest, now: arrival.now };
+        let mut whole = Arrival { packet, headers, datagram: Some(datagram), now: arrival.now };
         self.judge_whole(plane, snapshot, &mut whole)
     }
 
@@ -125,8 +124,9 @@ impl Lane {
         snapshot: &Snapshot,
         arrival: &mut Arrival<'_, '_>,
         passage: &Passage,
-        largest: u16,
+        datagram: &Datagram,
     ) -> Verdict {
+        let largest = datagram.largest();
         let Some(path) = passage.next.path() else { return Verdict::ToHost };
         let inner = match passage.rewrite.inner_mtu(path) {
             Ok(inner) => inner,
@@ -142,7 +142,35 @@ impl Lane {
             Ok(Fit::Whole | Fit::Oversized) => {}
             Err(refused) => return self.refuse(snapshot, arrival, refused),
         }
-        self.cut(plane, arrival, &passage.next, path.mtu.min(largest), ident)
+        let mtu = path.mtu.min(largest);
+        if let (Rewrite::Nat(_) | Rewrite::Direct, NextHop::Ready(path)) = (passage.rewrite, passage.next)
+            && self.cut_as_it_came(arrival, datagram, path.port, mtu)
+        {
+            return Verdict::Send(path.port);
+        }
+        self.cut(plane, arrival, &passage.next, mtu, ident)
+    }
+
+    /// Leaves the packet as the datagram's first fragment, and the others among the pieces.
+    fn cut_as_it_came(
+        &mut self,
+        arrival: &mut Arrival<'_, '_>,
+        datagram: &Datagram,
+        port: PortId,
+        mtu: u16,
+    ) -> bool {
+        let mut first = None;
+        let pieces = &mut self.pieces;
+        let was_cut =
+            datagram.cut_as_it_came(arrival.packet.bytes(), &arrival.headers, mtu, |piece| match first {
+                None => first = Some(piece.to_vec()),
+                Some(_) => pieces.put(Exit::Port(port), piece),
+            });
+        if let Some(first) = first {
+            arrival.packet.truncate(first.len());
+            arrival.packet.bytes_mut().copy_from_slice(&first);
+        }
+        was_cut
     }
 
     fn cut(

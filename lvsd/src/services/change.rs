@@ -34,7 +34,7 @@ impl Registry {
         let at = self.entries.iter().position(|entry| entry.id() == id).ok_or(Refusal::NoService)?;
         let mut entry = self.entries.remove(at);
         for server in entry.disband() {
-            self.trash.take_in(id, entry.stats(), server, now);
+            self.trash.take_in(id, server, now);
         }
         Ok(())
     }
@@ -44,7 +44,7 @@ impl Registry {
         for mut entry in std::mem::take(&mut self.entries) {
             let id = entry.id();
             for server in entry.disband() {
-                self.trash.take_in(id, entry.stats(), server, now);
+                self.trash.take_in(id, server, now);
             }
         }
     }

@@ -23,8 +23,7 @@ impl Registry {
         if self.entry(id)?.servers().iter().any(|server| server.endpoint() == endpoint) {
             return Err(Refusal::Exists);
         }
-        let counted_by = Arc::clone(self.entry(id)?.stats());
-        let mut server = match self.trash.give_back(id, &counted_by, endpoint) {
+        let mut server = match self.trash.give_back(id, endpoint) {
             Some(server) => server,
             None if self.fib.is_unicast(declared.rip) => Server {
                 declared,
@@ -62,8 +61,7 @@ impl Registry {
         now: Tick,
     ) -> Result<(), Refusal> {
         let server = self.entry_mut(id)?.leave(rip, port)?;
-        let counted_by = Arc::clone(self.entry(id)?.stats());
-        self.trash.take_in(id, &counted_by, server, now);
+        self.trash.take_in(id, server, now);
         Ok(())
     }
 }

@@ -1,14 +1,13 @@
 //! Removed servers, kept until nobody holds them, so that one that comes back is the same.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
 use lvs_conntrack::Tick;
 
 use super::Ids;
 use super::entry::Server;
-use crate::destination::Stats;
 use crate::message::ServiceId;
 
 /// How long a server without connections stays (`IP_VS_DEST_TRASH_PERIOD`).
@@ -19,8 +18,6 @@ const ROUND: Duration = Duration::from_mins(1);
 #[derive(Debug)]
 struct Removed {
     service: ServiceId,
-    /// The counters of the service it left, which tell that service from a later one of the same name.
-    counted_by: Weak<Stats>,
     server: Server,
     idle_since: Option<Tick>,
 }
@@ -34,34 +31,19 @@ pub(super) struct Trash {
 
 impl Trash {
     /// Takes in a server that left `service`.
-    pub(super) fn take_in(&mut self, service: ServiceId, counted_by: &Arc<Stats>, server: Server, now: Tick) {
+    pub(super) fn take_in(&mut self, service: ServiceId, server: Server, now: Tick) {
         if self.removed.is_empty() {
             self.next_round = now + ROUND;
         }
-        self.removed.push(Removed {
-            service,
-            counted_by: Arc::downgrade(counted_by),
-            server,
-            idle_since: None,
-        });
+        self.removed.push(Removed { service, server, idle_since: None });
     }
 
-    /// Gives a server back that comes again (`ip_vs_trash_get_dest`). A service of the same name that was made anew
-    /// since begins to count it from zero.
-    pub(super) fn give_back(
-        &mut self,
-        service: ServiceId,
-        generation: &Arc<Stats>,
-        endpoint: SocketAddr,
-    ) -> Option<Server> {
+    /// Gives a server back that comes again (`ip_vs_trash_get_dest`), with its counters; also to a service of
+    /// the same name that was made anew since.
+    pub(super) fn give_back(&mut self, service: ServiceId, endpoint: SocketAddr) -> Option<Server> {
         let is_it = |removed: &Removed| removed.service == service && removed.server.endpoint() == endpoint;
         let at = self.removed.iter().position(is_it)?;
-        let Removed { counted_by, mut server, .. } = self.removed.remove(at);
-        if !Weak::ptr_eq(&counted_by, &Arc::downgrade(generation)) {
-            let counted = server.destination.stats().sum();
-            server.meter.zero(counted);
-        }
-        Some(server)
+        Some(self.removed.remove(at).server)
     }
 
     /// Lets go of servers that nothing held for a period (`ip_vs_dest_trash_expire`).

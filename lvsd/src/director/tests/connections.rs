@@ -50,12 +50,12 @@ fn an_answer_without_a_connection_is_the_hosts() {
 }
 
 #[test]
-fn an_answer_of_a_direct_routed_server_that_comes_this_way_moves_the_state() {
+fn an_answer_of_a_direct_routed_server_does_not_come_this_way() {
     let mut scene = two();
     scene.client_sends(&tcp(client(7, 4000), at(VIP), SYN));
     let answer = scene.server_sends(&tcp(at(VIP), client(7, 4000), RST));
-    assert_eq!(answer.verdict, Verdict::ToHost);
-    assert_eq!(scene.connections()[0].state, "CLOSE");
+    assert_eq!(answer.verdict, Verdict::Drop(DropReason::MartianSource), "the address is the director's own");
+    assert_eq!(scene.connections()[0].state, "SYN_RECV");
 }
 
 #[test]
@@ -97,15 +97,28 @@ fn a_server_that_stays_away_is_forgotten() {
 }
 
 #[test]
-fn a_service_made_anew_counts_from_zero_and_finds_its_connections() {
+fn a_service_made_anew_finds_its_servers_with_their_connections_and_counters() {
     let mut scene = two();
+    scene.ipvsadm("-A -t 203.0.113.1:81 -s rr");
     let first = scene.client_sends(&tcp(client(1, 1), at(VIP), SYN)).server();
     scene.ipvsadm(&format!("-D -t {VIP}"));
     let meanwhile = scene.client_sends(&tcp(client(1, 1), at(VIP), ACK));
     assert_eq!(meanwhile.verdict, Verdict::Drop(DropReason::ServerGone));
     scene.ipvsadm(&format!("-A -t {VIP} -s rr"));
     scene.ipvsadm(&format!("-a -t {VIP} -r 10.0.0.{first}"));
-    assert_eq!((scene.counts(first), scene.servers()[0].stats.conns), ((1, 0, 0), 0));
+    assert_eq!((scene.counts(first), scene.servers()[0].stats.conns), ((1, 0, 0), 1));
+    assert_eq!(scene.client_sends(&tcp(client(1, 1), at(VIP), ACK)).server(), first);
+}
+
+#[test]
+fn without_a_service_of_its_family_every_packet_is_the_hosts() {
+    let mut scene = two();
+    let first = scene.client_sends(&tcp(client(1, 1), at(VIP), SYN)).server();
+    scene.ipvsadm("-A -t [2001:db8::1]:80 -s rr");
+    scene.ipvsadm(&format!("-D -t {VIP}"));
+    assert_eq!(scene.client_sends(&tcp(client(1, 1), at(VIP), ACK)).verdict, Verdict::ToHost);
+    scene.ipvsadm(&format!("-A -t {VIP} -s rr"));
+    scene.ipvsadm(&format!("-a -t {VIP} -r 10.0.0.{first}"));
     assert_eq!(scene.client_sends(&tcp(client(1, 1), at(VIP), ACK)).server(), first);
 }
 
