@@ -147,7 +147,7 @@ pub(super) fn start(config: &Config, waker: &UnixStream, stop: &Arc<AtomicBool>)
 
 fn lock_interfaces(config: &Config, watcher: &Watcher) -> Result<Vec<Lock>, RunError> {
     let names = || {
-        let all = watcher.view().interfaces().filter(|interface| !interface.is_loopback);
+        let all = watcher.view().interfaces().filter(|interface| interface.mac.is_some());
         all.map(|interface| interface.name.as_str()).collect::<Vec<_>>().join(", ")
     };
     if config.interfaces.is_empty() {
