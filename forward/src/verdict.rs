@@ -93,6 +93,8 @@ drop_reasons! {
     ConnectionReuse = "connection-reuse",
     /// A new connection refused by the defence against attacks (`drop_packet`).
     Defence = "defence",
+    /// An answer of a real server that belongs to no connection; the server is told (`nat_icmp_send`).
+    NoConnection = "no-connection",
     /// An ICMP error that quotes no connection.
     IcmpUnmatched = "icmp-unmatched",
     /// No route to the packet's next hop.

@@ -42,8 +42,8 @@ type Fast = foldhash::fast::RandomState;
 pub struct Snapshot {
     addresses: HashMap<(u8, IpAddr, u16), Arc<Service>, Fast>,
     marked: HashMap<(u32, Family), Arc<Service>, Fast>,
-    serves_v4: bool,
-    serves_v6: bool,
+    /// Which families have a service: IPv4, IPv6.
+    families: [bool; 2],
     ftp: bool,
     any_port: bool,
     hops: Vec<Option<Hop>>,
@@ -51,6 +51,8 @@ pub struct Snapshot {
     /// Addresses of services, and of servers whose answers come back through here.
     vips: HashSet<IpAddr, Fast>,
     masqueraded: HashSet<IpAddr, Fast>,
+    /// Masquerading servers with their ports; under protocol 0 those of marks, whose protocol is not known.
+    real_services: HashSet<(u8, IpAddr, u16), Fast>,
     /// Values of `net.ipv4.vs`.
     pub sysctls: Sysctls,
     /// Timeouts of the connection states.
@@ -66,14 +68,17 @@ impl Snapshot {
     pub(crate) fn new(services: impl IntoIterator<Item = Arc<Service>>, hops: Vec<Option<Hop>>) -> Self {
         let mut snapshot = Self { hops, ..Self::default() };
         for service in services {
-            match service.id.family() {
-                Family::Ipv4 => snapshot.serves_v4 = true,
-                Family::Ipv6 => snapshot.serves_v6 = true,
-            }
+            let [v4, v6] = &mut snapshot.families;
+            *(if service.id.family() == Family::Ipv4 { v4 } else { v6 }) = true;
             for (_, member) in service.pool().iter() {
                 let destination = &member.destination;
                 if snapshot.hop(destination.id()).is_some_and(|hop| hop.method == ForwardMethod::Masquerade) {
                     snapshot.masqueraded.insert(destination.rip());
+                    let proto = match service.id {
+                        ServiceId::Mark { .. } => Proto::IP,
+                        ServiceId::Address { transport, .. } => number(transport),
+                    };
+                    snapshot.real_services.insert((proto.0, destination.rip(), destination.port()));
                 }
             }
             match service.id {
@@ -104,13 +109,19 @@ impl Snapshot {
     /// True while there is a service of this family. Without any the kernel does not look at the family's packets
     /// at all, not even at those of connections that are left (`ip_vs_unregister_hooks`).
     pub const fn serves(&self, ipv6: bool) -> bool {
-        if ipv6 { self.serves_v6 } else { self.serves_v4 }
+        let [v4, v6] = self.families;
+        if ipv6 { v6 } else { v4 }
     }
 
     /// True when a packet between these addresses may be a service's, whatever its ports.
     pub fn concerns(&self, src: IpAddr, dst: IpAddr) -> bool {
         let inbound = self.vips.contains(&dst) || (!self.marked.is_empty() && self.is_local(dst));
         inbound || self.masqueraded.contains(&src)
+    }
+
+    /// True for the address and port of a masquerading server of this protocol (`ip_vs_has_real_service`).
+    pub fn is_real_service(&self, proto: Proto, rip: IpAddr, port: u16) -> bool {
+        [proto, Proto::IP].iter().any(|proto| self.real_services.contains(&(proto.0, rip, port)))
     }
 
     /// The destination's way, while it belongs to a service.

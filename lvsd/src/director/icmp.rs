@@ -7,6 +7,7 @@ use super::binding::Method;
 use super::lane::{Arrival, Lane};
 use super::passage::{Passage, encapsulation};
 use super::plane::Plane;
+use super::schedule::Scheduled;
 use super::state::Connection;
 use crate::message::ForwardMethod;
 use crate::resolve::NextHop;
@@ -68,7 +69,31 @@ impl Lane {
                 Rewrite::Direct | Rewrite::Tunnel(_) => self.carry(plane, snapshot, arrival, &passage),
             },
             Some(About::Dropped(reason)) => Verdict::Drop(reason),
+            None if snapshot.is_local(arrival.headers.dst) => {
+                self.begin_by_error(plane, snapshot, arrival, &quoted)
+            }
             Some(About::AsItIs) | None => Verdict::ToHost,
+        }
+    }
+
+    /// With `schedule_icmp`, an error about an answer whose connection is not known begins that connection, so that
+    /// a server hears of it. Nobody answers an error.
+    fn begin_by_error(
+        &mut self,
+        plane: &Plane,
+        snapshot: &Snapshot,
+        arrival: &mut Arrival<'_, '_>,
+        quoted: &Quoted,
+    ) -> Verdict {
+        match self.schedule(plane, snapshot, arrival, &quoted.flow().reversed()) {
+            Scheduled::To(passage) => match passage.rewrite {
+                Rewrite::Nat(_) => self.translate(plane, snapshot, arrival, quoted, &passage),
+                Rewrite::Direct | Rewrite::Tunnel(_) => self.carry(plane, snapshot, arrival, &passage),
+            },
+            Scheduled::NotOurs => Verdict::ToHost,
+            Scheduled::Nobody => Verdict::Drop(DropReason::NoServer),
+            Scheduled::Drop(reason) => Verdict::Drop(reason),
+            Scheduled::Raced => Verdict::Drop(DropReason::IcmpUnmatched),
         }
     }
 

@@ -2,7 +2,8 @@
 //! come this way all the same, and answers whose connection is forgotten.
 
 use lvs_conntrack::FlowKey;
-use lvs_forward::Verdict;
+use lvs_forward::icmp::Error;
+use lvs_forward::{DropReason, Transport, Verdict};
 
 use super::binding::Method;
 use super::lane::{Arrival, Lane};
@@ -19,11 +20,28 @@ impl Lane {
         arrival: &mut Arrival<'_, '_>,
         key: &FlowKey,
     ) -> Verdict {
-        plane.table().with(&key.reversed(), arrival.now, |conn, _| {
+        let is_half = plane.table().with(&key.reversed(), arrival.now, |conn, _| {
             if conn.binding().method() != Method::Masquerade && conn.key().reversed() == *key {
                 self.count_reply(conn, snapshot, arrival);
+                return true;
             }
+            false
         });
+        let tells = snapshot.sysctls.nat_icmp_send != 0 && is_half != Some(true);
+        if tells && !is_end(arrival) && snapshot.is_real_service(key.proto, key.src, key.src_port) {
+            return self.answer(snapshot, arrival, Error::PortUnreachable, DropReason::NoConnection);
+        }
         Verdict::ToHost
+    }
+}
+
+/// A reset or an abort is no reason to speak.
+const fn is_end(arrival: &Arrival<'_, '_>) -> bool {
+    const TCP_RST: u8 = 0x04;
+    const SCTP_ABORT: u8 = 6;
+    match arrival.headers.transport {
+        Transport::Tcp { flags, .. } => flags & TCP_RST != 0,
+        Transport::Sctp { chunk, .. } => chunk == SCTP_ABORT,
+        Transport::Udp { .. } | Transport::Icmp { .. } | Transport::Other | Transport::Later => false,
     }
 }

@@ -164,7 +164,9 @@ fn may_begin(headers: &Headers, snapshot: &Snapshot) -> bool {
         }
         Transport::Sctp { chunk, .. } => chunk == SCTP_INIT || snapshot.sysctls.sloppy_sctp != 0,
         Transport::Udp { .. } => true,
-        Transport::Icmp { .. } | Transport::Other | Transport::Later => false,
+        // An error about a connection that is not known (`schedule_icmp`).
+        Transport::Icmp { .. } => snapshot.sysctls.schedule_icmp != 0,
+        Transport::Other | Transport::Later => false,
     }
 }
 

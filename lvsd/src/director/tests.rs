@@ -5,5 +5,6 @@ mod scene;
 
 mod connections;
 mod defence;
+mod errors;
 mod fragments;
 mod hostile;
