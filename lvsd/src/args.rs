@@ -46,6 +46,9 @@ pub enum Command {
     Status(QueryArgs),
     /// Show which packets the running director dropped, and why
     Drops(QueryArgs),
+    /// Show or set the values of net.ipv4.vs, by the kernel's names
+    #[command(after_help = SYSCTL_EXAMPLES)]
+    Sysctl(SysctlArgs),
     /// Play a timeline through the director, in memory and on the timeline's own clock
     Replay(ReplayArgs),
     /// A web server and an echo server that say who they are: the real servers of `lvsd lab`
@@ -92,7 +95,7 @@ pub struct RunArgs {
     pub check: bool,
 }
 
-/// `lvsd status` and `lvsd drops`
+/// `lvsd status`, `lvsd drops` and `lvsd sysctl`
 #[derive(Debug, Args)]
 pub struct QueryArgs {
     /// Ask the director that listens on this socket
@@ -101,6 +104,26 @@ pub struct QueryArgs {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+}
+
+const SYSCTL_EXAMPLES: &str = "\
+Examples:
+  lvsd sysctl                                             all values
+  lvsd sysctl net.ipv4.vs.expire_nodest_conn              one value
+  lvsd sysctl expire_nodest_conn=1 net.ipv4.vs.sloppy_tcp=1
+
+Several are set together or, if one is wrong, not at all. What has no effect in this director says so. What is set
+here is gone after a restart; [vs] in the file stays.";
+
+/// `lvsd sysctl`
+#[derive(Debug, Args)]
+pub struct SysctlArgs {
+    /// A name to read, or NAME=VALUE to set; the names may lack their net.ipv4.vs.
+    #[arg(value_name = "NAME[=VALUE]")]
+    pub settings: Vec<String>,
+    /// Ask the director that listens on this socket
+    #[command(flatten)]
+    pub query: QueryArgs,
 }
 
 /// `lvsd replay`

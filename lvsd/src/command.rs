@@ -8,10 +8,11 @@ use clap::Parser;
 use tracing_subscriber::EnvFilter;
 
 use crate::adm::Backend;
-use crate::args::{Cli, Command, LabServerArgs, QueryArgs, ReplayArgs, RunArgs};
-use crate::config::{Config, ConfigError};
+use crate::args::{Cli, Command, LabServerArgs, QueryArgs, ReplayArgs, RunArgs, SysctlArgs};
+use crate::config::{Config, ConfigError, nearest};
 use crate::control::Client;
-use crate::message::{Request, Response};
+use crate::message::{Request, Response, SysctlSetting};
+use crate::services::Sysctls;
 use crate::{host, lab, report, run};
 
 /// It did not work.
@@ -42,6 +43,7 @@ pub fn main() -> ExitCode {
         },
         Command::Status(args) => query(&args, Request::Status),
         Command::Drops(args) => query(&args, Request::Drops),
+        Command::Sysctl(args) => sysctl(&args),
         Command::Replay(args) => play(&args),
         Command::LabServer(args) => serve(&args),
     }
@@ -98,6 +100,36 @@ fn query(args: &QueryArgs, request: Request) -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(error) => complain(error, FAILED),
+    }
+}
+
+fn sysctl(args: &SysctlArgs) -> ExitCode {
+    let mut settings = Vec::new();
+    for written in &args.settings {
+        let (name, value) = match written.split_once('=') {
+            Some((name, value)) => (name.trim(), Some(value.trim())),
+            None => (written.trim(), None),
+        };
+        if let Err(mistake) = check_sysctl(name, value) {
+            return complain(mistake, MISTAKEN);
+        }
+        settings.push(SysctlSetting { name: name.to_owned(), value: value.map(str::to_owned) });
+    }
+    query(&args.query, Request::Sysctls { settings })
+}
+
+/// What is wrong with a setting, before anybody is asked.
+fn check_sysctl(name: &str, value: Option<&str>) -> Result<(), String> {
+    let Some(known) = Sysctls::name(name) else {
+        let plain = name.strip_prefix("net.ipv4.vs.").unwrap_or(name);
+        let hint = nearest(plain, Sysctls::names())
+            .map(|near| format!("; did you mean net.ipv4.vs.{near}?"))
+            .unwrap_or_default();
+        return Err(format!("net.ipv4.vs.{plain} is not there{hint}"));
+    };
+    match value.map(|value| (value, Sysctls::default().set_text(known, value))) {
+        Some((value, Err(_))) => Err(format!("net.ipv4.vs.{known}: invalid argument `{value}'")),
+        Some((_, Ok(()))) | None => Ok(()),
     }
 }
 

@@ -222,10 +222,36 @@ pub enum Request {
     },
     /// `-L --daemon`
     Daemons,
+    /// `lvsd sysctl`: reads values of `net.ipv4.vs`, and sets those that come with one, all or none.
+    Sysctls {
+        /// The names; all of them are read when empty.
+        settings: Vec<SysctlSetting>,
+    },
     /// What was dropped, and why.
     Drops,
     /// How the daemon is doing: interfaces, workers, the accounting of packets.
     Status,
+}
+
+/// A value of `net.ipv4.vs` to be read or set.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SysctlSetting {
+    /// Its name, with or without `net.ipv4.vs.`.
+    pub name: String,
+    /// What it is set to, as text; it is only read when absent.
+    #[serde(default)]
+    pub value: Option<String>,
+}
+
+/// A value of `net.ipv4.vs`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SysctlListing {
+    /// Its name in full.
+    pub name: String,
+    /// What it is, as text.
+    pub value: String,
+    /// Why it has no effect here, where it has none.
+    pub note: Option<String>,
 }
 
 /// Timeouts in seconds (`--set`).
@@ -300,6 +326,11 @@ pub enum Response {
     Daemons {
         /// Master before backup.
         daemons: Vec<SyncDaemon>,
+    },
+    /// The values asked for, as they are now.
+    Sysctls {
+        /// In the order asked for.
+        sysctls: Vec<SysctlListing>,
     },
     /// Packets dropped, by reason.
     Drops {

@@ -1,8 +1,8 @@
-//! What `lvsd status` and `lvsd drops` print.
+//! What `lvsd status`, `lvsd drops` and `lvsd sysctl` print.
 
 use std::fmt::Write as _;
 
-use crate::message::{DropListing, Response, Status};
+use crate::message::{DropListing, Response, Status, SysctlListing};
 
 /// A response for a program to read: JSON, on one line.
 pub fn json(response: &Response) -> String {
@@ -10,6 +10,8 @@ pub fn json(response: &Response) -> String {
         serde_json::to_string(status)
     } else if let Response::Drops { drops } = response {
         serde_json::to_string(drops)
+    } else if let Response::Sysctls { sysctls } = response {
+        serde_json::to_string(sysctls)
     } else {
         serde_json::to_string(response)
     };
@@ -23,6 +25,8 @@ pub fn text(response: &Response) -> String {
         status_text(status)
     } else if let Response::Drops { drops } = response {
         drops_text(drops)
+    } else if let Response::Sysctls { sysctls } = response {
+        sysctls_text(sysctls)
     } else {
         json(response)
     }
@@ -72,6 +76,18 @@ fn drops_text(drops: &[DropListing]) -> String {
     text
 }
 
+/// As `sysctl` prints them; a note stands behind its value as a comment.
+fn sysctls_text(sysctls: &[SysctlListing]) -> String {
+    let mut text = String::new();
+    for SysctlListing { name, value, note } in sysctls {
+        let _ = match note {
+            Some(note) => writeln!(text, "{name} = {value}  # {note}"),
+            None => writeln!(text, "{name} = {value}"),
+        };
+    }
+    text
+}
+
 fn uptime(seconds: u64) -> String {
     let (days, hours, minutes) = (seconds / 86400, seconds / 3600 % 24, seconds / 60 % 60);
     match (days, hours, minutes) {
@@ -102,6 +118,18 @@ mod tests {
     fn json_holds_every_reason() {
         let drops = vec![drop("no-server", 1), drop("truncated", 0)];
         assert!(json(&Response::Drops { drops }).contains("truncated"));
+    }
+
+    #[test]
+    fn a_note_stands_behind_its_value() {
+        let listing = |name: &str, note: Option<&str>| SysctlListing {
+            name: name.to_owned(),
+            value: "1".to_owned(),
+            note: note.map(str::to_owned),
+        };
+        let text =
+            sysctls_text(&[listing("net.ipv4.vs.a", None), listing("net.ipv4.vs.b", Some("no effect"))]);
+        assert_eq!(text, "net.ipv4.vs.a = 1\nnet.ipv4.vs.b = 1  # no effect\n");
     }
 
     #[test]

@@ -71,6 +71,8 @@ fn a_file_can_say_everything_the_rules_can() {
     assert_eq!(config.queues, Some(2));
     assert_eq!(config.connection_limit, Some(1_000_000));
     assert_eq!(config.timeouts, Some(Timeouts { tcp: 900, tcp_fin: 120, udp: 300 }));
+    let sysctls = [("expire_nodest_conn", "1".to_owned()), ("sync_threshold", "5 60".to_owned())];
+    assert_eq!(config.sysctls, sysctls);
     assert_eq!(config.host.vips.len(), 2);
     assert_eq!(config.host.source_nat[0].to, Some("192.0.2.1".parse().unwrap()));
 

@@ -133,6 +133,7 @@ impl<'a> Session<'a> {
             | Response::Connections { .. }
             | Response::Timeouts(_)
             | Response::Daemons { .. }
+            | Response::Sysctls { .. }
             | Response::Drops { .. }
             | Response::Status(_) => self.unexpected(&response),
         })
@@ -169,6 +170,7 @@ impl<'a> Session<'a> {
             Response::Done
             | Response::Refused { .. }
             | Response::Malformed { .. }
+            | Response::Sysctls { .. }
             | Response::Drops { .. }
             | Response::Status(_) => return self.unexpected(&response),
         };

@@ -15,6 +15,7 @@ use serde::Deserialize;
 
 use crate::message::{Family, RealServer, Timeouts, Transport, VirtualService};
 
+pub(crate) use mistake::nearest;
 pub use mistake::{Mistake, Mistakes};
 
 /// Everything the daemon runs by.
@@ -34,6 +35,8 @@ pub struct Config {
     pub connection_limit: Option<u32>,
     /// Timeouts to start with.
     pub timeouts: Option<Timeouts>,
+    /// Values of `net.ipv4.vs` to start with: names without that prefix, and values as text.
+    pub sysctls: Vec<(&'static str, String)>,
     /// What is set up on the director's host while the daemon runs.
     pub host: HostConfig,
     /// Which packets carry which firewall mark.

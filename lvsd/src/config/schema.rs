@@ -1,5 +1,7 @@
 //! The configuration file's keys and the kinds of their values, as TOML; what the values mean is for later.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -24,6 +26,8 @@ pub(super) struct File {
     #[serde(default)]
     pub(super) limits: Limits,
     pub(super) timeouts: Option<Timeouts>,
+    #[serde(default)]
+    pub(super) vs: BTreeMap<Text, Spanned<toml::Value>>,
     #[serde(default)]
     pub(super) host: Host,
     #[serde(default)]

@@ -55,6 +55,9 @@ impl Control {
         if let Some(timeouts) = config.timeouts {
             self.applied(Request::SetTimeouts(timeouts), || "timeouts".to_owned())?;
         }
+        for (name, value) in &config.sysctls {
+            self.registry.set_sysctl(name, value).map_err(|error| (format!("vs.{name}"), error))?;
+        }
         for service in &config.services {
             let id = service.service.id;
             self.applied(Request::AddService(service.service.clone()), || format!("{id:?}"))?;
@@ -172,6 +175,7 @@ const fn changes_services(request: &Request) -> bool {
         | Request::StartDaemon(_)
         | Request::StopDaemon { .. }
         | Request::Daemons
+        | Request::Sysctls { .. }
         | Request::Drops
         | Request::Status => false,
     }

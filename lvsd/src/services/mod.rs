@@ -130,6 +130,7 @@ impl Registry {
             Request::StartDaemon(_) => return Err(Refusal::NotAvailable),
             Request::StopDaemon { .. } => return Err(Refusal::NoService),
             Request::Daemons => return Ok(Response::Daemons { daemons: Vec::new() }),
+            Request::Sysctls { settings } => return self.apply_sysctls(&settings),
             Request::Drops => return Ok(self.list_drops()),
             Request::Status => return Ok(self.status()),
         }

@@ -2,6 +2,7 @@
 
 mod server;
 mod service;
+mod sysctl;
 
 use std::fmt::Display;
 use std::net::IpAddr;
@@ -48,6 +49,7 @@ impl Check {
                 1..=MAX_INT,
             ),
             timeouts: file.timeouts.map(|timeouts| self.timeouts(&timeouts)),
+            sysctls: file.vs.iter().filter_map(|(name, value)| self.sysctl(name, value)).collect(),
             host,
             marks: file.mark.iter().filter_map(|mark| self.mark(mark)).collect(),
             services: self.services(&file.service),
