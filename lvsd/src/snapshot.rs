@@ -39,6 +39,10 @@ type Fast = foldhash::fast::RandomState;
 
 /// Everything a worker needs to know to forward a packet, beside the connections.
 #[derive(Debug, Default)]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "independent facts about the services, asked for each packet"
+)]
 pub struct Snapshot {
     addresses: HashMap<(u8, IpAddr, u16), Arc<Service>, Fast>,
     marked: HashMap<(u32, Family), Arc<Service>, Fast>,
