@@ -6,7 +6,7 @@
 //! ```
 //!
 //! Threads: the main one follows the host and lets time pass, one answers the control socket, and each worker has
-//! its own. The first two share the [`Control`] behind a lock: there is one writer at a time.
+//! its own. The first two share the control behind a lock: there is one writer at a time.
 
 mod claim;
 mod clock;
