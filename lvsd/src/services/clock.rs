@@ -26,7 +26,10 @@ impl Registry {
         // After a long pause one step for each period that passed: the rates have decayed.
         while self.clock.next_step <= now {
             self.clock.next_step = self.clock.next_step + STEP;
-            self.estimate();
+            // The rates stay as they are meanwhile (`estimation_timer`).
+            if self.sysctls.run_estimation != 0 {
+                self.estimate();
+            }
         }
         for entry in &self.entries {
             if let Some(scheduler) = entry.running().scheduler() {
@@ -52,5 +55,42 @@ impl Registry {
         if self.sysctls.expire_nodest_conn != 0 {
             self.plane.expire_unavailable(now);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::director::Plane;
+    use crate::message::{Request, Response, ServiceId, Transport, VirtualService};
+
+    /// Connections a second of a service that was given 100 and then two seconds.
+    fn rate(run_estimation: &str) -> u64 {
+        let mut registry = Registry::new(Arc::new(Plane::new(1, 10, 1)), 1);
+        registry.tick(Tick::ZERO);
+        let vip = "203.0.113.1".parse().unwrap();
+        let service = VirtualService {
+            id: ServiceId::Address { transport: Transport::Tcp, vip, port: 80 },
+            scheduler: "rr".into(),
+            flags: 0,
+            persistent: None,
+            netmask: 32,
+            persistence_engine: None,
+            one_packet: false,
+        };
+        assert_eq!(registry.apply(Request::AddService(service), Tick::ZERO), Response::Done);
+        registry.set_sysctl("run_estimation", run_estimation).unwrap();
+        (0..100).for_each(|_| registry.entries[0].stats().conn(0));
+        registry.tick(Tick::from_millis(2000));
+        let entry = &registry.entries[0];
+        entry.meter.read(entry.stats().sum()).cps
+    }
+
+    #[test]
+    fn rates_are_estimated_unless_run_estimation_is_0() {
+        assert_eq!(rate("1"), 12);
+        assert_eq!(rate("0"), 0);
     }
 }

@@ -170,9 +170,7 @@ impl Sysctls {
             | "sync_refresh_period"
             | "sync_retries" => "no effect yet: connections are not synchronised",
             "lblc_expiration" | "lblcr_expiration" => "no effect yet: 24 hours",
-            "cache_bypass" | "nat_icmp_send" | "schedule_icmp" | "ignore_tunneled" => {
-                "no effect yet: the director behaves as with 0"
-            }
+            "cache_bypass" | "ignore_tunneled" => "no effect yet: the director behaves as with 0",
             "amemthresh" | "drop_entry" => "no effect yet: connections are not dropped when memory is short",
             "conn_lfactor" | "svc_lfactor" => "no effect: these tables grow by themselves",
             _ => return None,
