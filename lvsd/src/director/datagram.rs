@@ -11,7 +11,7 @@ const V4_FLAGS: usize = 6;
 const V4_CHECKSUM: usize = 10;
 const DONT_FRAGMENT: u8 = 0x40;
 const MORE_FRAGMENTS: u16 = 0x2000;
-/// Octets of a fragment that the kernel merges with its neighbour, about.
+/// A fragment of fewer octets the kernel merges with the one before, about.
 const SMALL: usize = 128;
 /// Offsets within an IPv6 header, and the length of its fixed part and of the Fragment header.
 const V6_LENGTH: usize = 4;
@@ -94,7 +94,7 @@ impl Datagram {
 
     /// Cuts the whole, rewritten IPv4 frame into fragments like those that came, each given to `put`; false, and
     /// nothing done, where they would not fit `mtu` or the payload is not what came. The kernel keeps the fragments as
-    /// they are (`ip_do_fragment`), save small ones, which it has merged with their neighbours.
+    /// they are (`ip_do_fragment`), save small ones, which it has merged with those before them.
     pub(super) fn cut_as_it_came(
         &self,
         frame: &[u8],
@@ -104,7 +104,10 @@ impl Datagram {
     ) -> bool {
         let (head, payload) = frame.split_at(headers.l4.min(frame.len()));
         let longest = usize::from(mtu).saturating_sub(headers.l4 - headers.l3);
-        let fits = |part: &Part| (SMALL..=longest).contains(&part.payload.len());
+        let fits = |part: &Part| {
+            let len = part.payload.len();
+            len <= longest && (len >= SMALL || part.offset == 0)
+        };
         if headers.is_ipv6() || self.total != Some(payload.len()) || !self.parts.iter().all(fits) {
             return false;
         }

@@ -3,11 +3,12 @@
 
 use lvs_conntrack::FlowKey;
 use lvs_forward::icmp::Error;
-use lvs_forward::{DropReason, Transport, Verdict};
+use lvs_forward::{DropReason, Rewrite, Transport, Verdict};
 
 use super::binding::Method;
 use super::lane::{Arrival, Lane};
 use super::plane::Plane;
+use crate::resolve::NextHop;
 use crate::snapshot::Snapshot;
 
 impl Lane {
@@ -29,9 +30,25 @@ impl Lane {
         });
         let tells = snapshot.sysctls.nat_icmp_send != 0 && is_half != Some(true);
         if tells && !is_end(arrival) && snapshot.is_real_service(key.proto, key.src, key.src_port) {
-            return self.answer(snapshot, arrival, Error::PortUnreachable, DropReason::NoConnection);
+            return self.tell_server(snapshot, arrival);
         }
         Verdict::ToHost
+    }
+}
+
+impl Lane {
+    /// Tells a server that nobody waits for its answer: once the host's forwarding has looked at the packet, which
+    /// takes one from its TTL.
+    fn tell_server(&mut self, snapshot: &Snapshot, arrival: &mut Arrival<'_, '_>) -> Verdict {
+        let path = match snapshot.fib.lookup(arrival.headers.dst) {
+            Ok(NextHop::Ready(path) | NextHop::Awaiting(path, _)) => path,
+            Ok(NextHop::Local) => return Verdict::ToHost,
+            Err(reason) => return Verdict::Drop(reason),
+        };
+        match Rewrite::Direct.apply(arrival.packet, &arrival.headers, &path, 0) {
+            Ok(_) => self.answer(snapshot, arrival, Error::PortUnreachable, DropReason::NoConnection),
+            Err(refused) => self.refuse(snapshot, arrival, refused),
+        }
     }
 }
 

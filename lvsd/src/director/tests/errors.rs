@@ -87,6 +87,7 @@ fn a_server_is_told_of_an_answer_nobody_waits_for_only_with_nat_icmp_send() {
     let told = scene.server_sends(&stray);
     assert_eq!(told.verdict, Verdict::Answer(INSIDE, DropReason::NoConnection));
     assert_eq!((told.headers().src, told.headers().dst), (ip("10.0.0.1"), ip("10.0.0.11")));
+    assert_eq!(told.frame[42 + 8], 63, "the quoted packet is as the host's forwarding left it");
     for other in [
         tcp(at("10.0.0.11:80"), client(7, 9), RST),
         tcp(at("10.0.0.11:81"), client(7, 9), ACK),
