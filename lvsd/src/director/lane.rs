@@ -1,18 +1,18 @@
 //! One worker's own part of the director, and the order in which it asks about a packet.
 
-use lvs_conntrack::{Conn, Direction, FlowKey, Proto, SctpState, State, TcpState, Tick};
+use lvs_conntrack::{FlowKey, Proto, Tick};
 use lvs_forward::headers::Options;
-use lvs_forward::{DropReason, Fit, Headers, Packet, ParseError, Refused, Transport, Verdict};
+use lvs_forward::{DropReason, Fit, Headers, Packet, ParseError, Transport, Verdict};
 
 use super::Exit;
 use super::datagram::Datagram;
 use super::fragments::Fragments;
+use super::known::Known;
 use super::limit::Limiter;
 use super::passage::Passage;
 use super::pieces::Pieces;
 use super::plane::Plane;
 use super::schedule::Scheduled;
-use super::state::{Connection, advance, begins};
 use super::waiting::Waiting;
 use crate::resolve::NextHop;
 use crate::snapshot::Snapshot;
@@ -28,18 +28,6 @@ pub(super) struct Arrival<'a, 'b> {
     /// Of a datagram that came in fragments, these.
     pub(super) datagram: Option<&'a Datagram>,
     pub(super) now: Tick,
-}
-
-/// What a known connection makes of a packet.
-enum Known {
-    /// It goes on.
-    Forward(Passage),
-    /// It is refused, as a reply that the host's own forwarding would refuse.
-    Refused(Refused),
-    /// It is dropped.
-    Drop(DropReason),
-    /// The connection is at its end; the packet begins another.
-    Anew,
 }
 
 /// One worker's caches and waiting packets.
@@ -188,85 +176,6 @@ impl Lane {
         }
     }
 
-    /// Looks the packet's connection up and brings it up to date.
-    fn known(
-        &self,
-        plane: &Plane,
-        snapshot: &Snapshot,
-        arrival: &Arrival<'_, '_>,
-        key: &FlowKey,
-    ) -> Option<Known> {
-        plane.table().with(key, arrival.now, |conn, direction| match direction {
-            Direction::ToServer => self.inbound(conn, snapshot, arrival),
-            Direction::ToClient => self.outbound(conn, snapshot, arrival),
-        })
-    }
-
-    /// A client's packet of a known connection (`ip_vs_in_hook`).
-    fn inbound(&self, conn: &mut Connection, snapshot: &Snapshot, arrival: &Arrival<'_, '_>) -> Known {
-        let headers = &arrival.headers;
-        let destination = conn.binding().destination();
-        let hop = snapshot.hop(destination.id());
-        let expires_nodest = snapshot.sysctls.expire_nodest_conn != 0;
-        if begins(headers) {
-            let quiesced = hop.is_some_and(|hop| hop.quiesced);
-            if (expires_nodest && quiesced) || is_at_its_end(conn, snapshot.sysctls.conn_reuse_mode) {
-                return Known::Anew;
-            }
-        }
-        let Some(hop) = hop else {
-            return if expires_nodest { Known::Anew } else { Known::Drop(DropReason::ServerGone) };
-        };
-        let bytes = u64::try_from(headers.len()).unwrap_or(0);
-        destination.stats().packet_in(self.number, bytes);
-        hop.service.packet_in(self.number, bytes);
-        advance(conn, headers, Direction::ToServer, snapshot, arrival.now);
-        conn.count_packet();
-        match Passage::to_server(snapshot, hop, conn.binding().method(), conn.server()) {
-            Ok(passage) => Known::Forward(passage),
-            Err(reason) => Known::Drop(reason),
-        }
-    }
-
-    /// A server's packet of a known connection (`ip_vs_out_hook`). What the host's forwarding would refuse before
-    /// IPVS saw it does not reach the connection.
-    fn outbound(&self, conn: &mut Connection, snapshot: &Snapshot, arrival: &Arrival<'_, '_>) -> Known {
-        let headers = &arrival.headers;
-        let next = match snapshot.fib.lookup(headers.dst) {
-            Ok(next) => next,
-            Err(reason) => return Known::Drop(reason),
-        };
-        let passage = Passage::to_client(next, conn.key().dst, conn.key().dst_port);
-        if headers.ttl <= 1 && next != NextHop::Local {
-            return Known::Refused(Refused::TtlExceeded);
-        }
-        if let Some(path) = next.path()
-            && arrival.datagram.map_or(headers.len(), |datagram| datagram.largest().into())
-                > usize::from(path.mtu)
-            && (headers.is_ipv6() || headers.dont_fragment)
-        {
-            return Known::Refused(Refused::TooBig(path.mtu));
-        }
-        self.count_reply(conn, snapshot, arrival);
-        Known::Forward(passage)
-    }
-
-    /// Counts a server's packet and brings its connection up to date.
-    pub(super) fn count_reply(&self, conn: &mut Connection, snapshot: &Snapshot, arrival: &Arrival<'_, '_>) {
-        self.count_out(conn, snapshot, arrival);
-        advance(conn, &arrival.headers, Direction::ToClient, snapshot, arrival.now);
-    }
-
-    /// Counts a packet from a server that belongs to a service (`ip_vs_out_stats`).
-    pub(super) fn count_out(&self, conn: &Connection, snapshot: &Snapshot, arrival: &Arrival<'_, '_>) {
-        let bytes = u64::try_from(arrival.headers.len()).unwrap_or(0);
-        let destination = conn.binding().destination();
-        if let Some(hop) = snapshot.hop(destination.id()) {
-            destination.stats().packet_out(self.number, bytes);
-            hop.service.packet_out(self.number, bytes);
-        }
-    }
-
     /// A packet without a connection, for a local address: perhaps a service's.
     fn begin(
         &mut self,
@@ -365,17 +274,5 @@ fn deliver(arrival: &Arrival<'_, '_>, passage: &Passage) -> Verdict {
             Verdict::Drop(DropReason::NoPort)
         }
         Rewrite::Nat(_) | Rewrite::Direct | Rewrite::Tunnel(_) => Verdict::ToHost,
-    }
-}
-
-/// True for a connection that a new SYN or INIT may begin anew (`is_new_conn_expected`).
-fn is_at_its_end(conn: &Conn<super::Binding, crate::destination::Lease>, reuse_mode: i32) -> bool {
-    if reuse_mode == 0 || conn.template().is_some() {
-        return false;
-    }
-    match conn.state() {
-        State::Tcp(TcpState::TimeWait | TcpState::Close) | State::Sctp(SctpState::Closed) => true,
-        State::Tcp(TcpState::FinWait) => reuse_mode & 2 != 0 && conn.is_no_output(),
-        State::Tcp(_) | State::Sctp(_) | State::Udp | State::Other => false,
     }
 }

@@ -14,6 +14,7 @@ mod binding;
 mod datagram;
 mod fragments;
 mod icmp;
+mod known;
 mod lane;
 mod limit;
 mod passage;
