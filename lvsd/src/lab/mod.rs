@@ -29,6 +29,8 @@ use trial::Outcome;
 
 /// What the namespaces of all labs begin with; the lab's number follows.
 const PREFIX: &str = "lvsd-lab-";
+/// How long the processes of a lab that is removed get to end.
+const LAST_WORDS: Duration = Duration::from_secs(8);
 /// Where labs keep their files.
 const FILES: &str = "/run/lvsd";
 
@@ -141,18 +143,32 @@ fn remove(number: u32) -> Result<(), LabError> {
         let up = if numbers.is_empty() { "none".to_owned() } else { numbers.join(", ") };
         return Err(LabError::NoLab(number, up));
     }
-    for name in &names {
-        let pids = namespace::run("ip", &["netns", "pids", name], "")?.stdout;
-        for pid in String::from_utf8_lossy(&pids).split_whitespace() {
-            // It may have ended meanwhile.
-            let _ = namespace::run("kill", &[pid], "");
-        }
+    // The director puts its host back before it ends, and needs its files for that.
+    let deadline = Instant::now() + LAST_WORDS;
+    let mut pids = inhabitants(&names)?;
+    for pid in &pids {
+        // It may have ended meanwhile.
+        let _ = namespace::run("kill", &[pid], "");
+    }
+    while !pids.is_empty() && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(20));
+        pids = inhabitants(&names)?;
     }
     for name in &names {
         namespace::run("ip", &["netns", "del", name], "")?;
     }
     let _ = fs::remove_dir_all(files(number));
     Ok(())
+}
+
+/// The processes that run in these namespaces.
+fn inhabitants(names: &[String]) -> Result<Vec<String>, LabError> {
+    let mut pids = Vec::new();
+    for name in names {
+        let output = namespace::run("ip", &["netns", "pids", name], "")?.stdout;
+        pids.extend(String::from_utf8_lossy(&output).split_whitespace().map(str::to_owned));
+    }
+    Ok(pids)
 }
 
 fn files(number: u32) -> PathBuf {
