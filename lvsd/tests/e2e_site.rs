@@ -93,9 +93,6 @@ fn the_nat_script_works_as_it_stands() {
     net.run_director(&["ens33"]);
     script(&net, "director", "lvs_nat.sh");
     assert_eq!(shares(net.curls("client", "http://192.168.91.141/", 6)), each(3));
-    // What the servers ask of others bears the director's address.
-    net.ip("client", "route del default\nroute add 192.168.91.141 via 10.92.0.1\n");
-    net.run("rs1", &["ping", "-c", "1", "-W", "3", "10.92.0.10"]).good();
     net.assert_balanced();
 }
 
