@@ -236,18 +236,19 @@ impl<B, T> Conn<B, T> {
         }
     }
 
-    /// Which direction of this connection `key` names, if any.
-    pub(crate) fn direction_of(&self, key: &FlowKey) -> Option<Direction> {
-        if self.key == *key {
-            return Some(Direction::ToServer);
+    /// True when `key` names this connection in that direction.
+    pub(crate) fn has(&self, key: &FlowKey, direction: Direction) -> bool {
+        match direction {
+            Direction::ToServer => self.key == *key,
+            Direction::ToClient => {
+                self.reply
+                    && key.dst_port == self.key.src_port
+                    && key.src_port == self.server_port
+                    && key.dst == self.key.src
+                    && key.src == self.server
+                    && key.proto == self.key.proto
+            }
         }
-        let answers = self.reply
-            && key.dst_port == self.key.src_port
-            && key.src_port == self.server_port
-            && key.dst == self.key.src
-            && key.src == self.server
-            && key.proto == self.key.proto;
-        answers.then_some(Direction::ToClient)
     }
 
     /// Lets go of the template.

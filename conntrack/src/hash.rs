@@ -1,14 +1,14 @@
-//! The keyed hash: 64 bits that stand for a flow or a template key, and that nobody outside can foresee.
+//! The keyed hash: 64 bits that stand for an end of a flow or for a template key, and that nobody outside can foresee.
 
 use std::hash::{BuildHasher, Hasher};
 use std::net::IpAddr;
 
 use foldhash::quality::FixedState;
 
-use crate::key::FlowKey;
+use crate::key::Proto;
 use crate::template::{TemplateKey, TemplateService};
 
-/// Words of the longest key: two IPv6 addresses, two ports and a protocol.
+/// Words of the longest key: two IPv6 addresses, a port and a protocol.
 const WORDS: usize = 5;
 
 /// Hashes keys with the secret of one table.
@@ -38,33 +38,24 @@ impl Keyed {
         Self { mask, ..Self::new(seed) }
     }
 
-    pub(crate) fn flow(&self, key: &FlowKey) -> u64 {
-        let ports = u64::from(key.src_port) << 16 | u64::from(key.dst_port) | u64::from(key.proto.0) << 32;
-        match (key.src, key.dst) {
-            (IpAddr::V4(src), IpAddr::V4(dst)) => {
-                self.words([u64::from(src.to_bits()) << 32 | u64::from(dst.to_bits()), ports])
-            }
-            (IpAddr::V4(src), IpAddr::V6(dst)) => {
-                let (high, low) = halves(dst.to_bits());
-                self.words([u64::from(src.to_bits()), high, low, ports])
-            }
-            (IpAddr::V6(src), IpAddr::V4(dst)) => {
-                let (high, low) = halves(src.to_bits());
-                self.words([high, low, u64::from(dst.to_bits()), ports])
-            }
-            (IpAddr::V6(src), IpAddr::V6(dst)) => {
-                let ((a, b), (c, d)) = (halves(src.to_bits()), halves(dst.to_bits()));
-                self.words([a, b, c, d, ports])
+    /// Of one end of a flow.
+    pub(crate) fn end(&self, proto: Proto, address: IpAddr, port: u16) -> u64 {
+        let port = u64::from(port) << 8 | u64::from(proto.0);
+        match address {
+            IpAddr::V4(address) => self.words([u64::from(address.to_bits()) << 32 | port]),
+            IpAddr::V6(address) => {
+                let (high, low) = halves(address.to_bits());
+                self.words([high, low, port])
             }
         }
     }
 
     pub(crate) fn template(&self, key: &TemplateKey) -> u64 {
-        let (high, low) = address(key.client);
+        let (high, low) = halves_of(key.client);
         let proto = u64::from(key.proto.0) << 32;
         match key.service {
             TemplateService::Address(vip, port) => {
-                let (vip_high, vip_low) = address(vip);
+                let (vip_high, vip_low) = halves_of(vip);
                 self.words([high, low, vip_high, vip_low, proto | u64::from(port)])
             }
             TemplateService::Mark(mark) => self.words([high, low, proto, u64::from(mark)]),
@@ -80,7 +71,7 @@ impl Keyed {
     }
 }
 
-fn address(address: IpAddr) -> (u64, u64) {
+fn halves_of(address: IpAddr) -> (u64, u64) {
     match address {
         IpAddr::V4(address) => (0, u64::from(address.to_bits())),
         IpAddr::V6(address) => halves(address.to_bits()),

@@ -62,7 +62,7 @@ impl fmt::Display for FlowKey {
 }
 
 /// Which way a packet of a connection goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Direction {
     /// From the client to the real server.
     ToServer,

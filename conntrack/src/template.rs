@@ -3,13 +3,13 @@
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Deref;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use crate::key::Proto;
 use crate::tick::Tick;
-use crate::wheel::{Timed, Timer};
+use crate::wheel::Timer;
 
 /// What a template gets when its time is over while connections hang on it (the kernel's `ip_vs_conn_expire`).
 const EXTENSION: u32 = 60;
@@ -39,7 +39,8 @@ pub enum TemplateService {
 
 /// A template.
 pub struct Template<T> {
-    timer: Timer,
+    /// Where it stands in the table's wheel, once it does.
+    timer: OnceLock<Timer>,
     /// Where the table's map has it.
     pub(crate) slot: AtomicU64,
     expires: AtomicU64,
@@ -63,7 +64,7 @@ impl<T> Template<T> {
         expires: Tick,
     ) -> Self {
         Self {
-            timer: Timer::new(),
+            timer: OnceLock::new(),
             slot: AtomicU64::new(0),
             expires: AtomicU64::new(expires.as_millis()),
             released: AtomicU64::new(0),
@@ -132,6 +133,15 @@ impl<T> Template<T> {
         self.expires().saturating_since(now)
     }
 
+    pub(crate) fn timer(&self) -> Option<Timer> {
+        self.timer.get().copied()
+    }
+
+    pub(crate) fn set_timer(&self, timer: Timer) {
+        // Set once, before anybody else sees the template.
+        let _ = self.timer.set(timer);
+    }
+
     pub(crate) fn assure(&self) {
         self.assured.store(true, Ordering::Relaxed);
     }
@@ -173,12 +183,6 @@ impl<T> Template<T> {
 
     pub(crate) fn has_ended(&self) -> bool {
         self.conns.load(Ordering::Relaxed) == ENDED
-    }
-}
-
-impl<T> Timed for Template<T> {
-    fn timer(&self) -> &Timer {
-        &self.timer
     }
 }
 

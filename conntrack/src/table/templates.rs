@@ -9,19 +9,77 @@ use dashmap::DashMap;
 use dashmap::mapref::entry::Entry as Place;
 use parking_lot::Mutex;
 
-use super::{BATCH, InsertError, SHARDS};
+use super::sweep::BATCH;
+use super::{Expired, InsertError, SHARDS, Table, visit};
 use crate::hash::{Keyed, Ready};
 use crate::template::{Lease, Template, TemplateKey};
 use crate::tick::Tick;
-use crate::wheel::Wheel;
+use crate::wheel::{Timer, Wheel};
+
+/// A template in the wheel; never `None` there.
+type Waiting<T> = Option<Arc<Template<T>>>;
 
 pub(super) struct Templates<T> {
     hash: Keyed,
     limit: usize,
     len: AtomicUsize,
     map: DashMap<u64, Arc<Template<T>>, Ready>,
-    wheel: Mutex<Wheel<Template<T>>>,
-    batch: Mutex<Vec<Arc<Template<T>>>>,
+    wheel: Mutex<Wheel<Waiting<T>>>,
+    batch: Mutex<Vec<(Timer, Waiting<T>)>>,
+}
+
+impl<B, T> Table<B, T> {
+    /// Finds the template for `key` and hangs a new connection on it, if its server will do.
+    ///
+    /// Where `usable` says no, the template matches nobody any more, though it lives on until its time is over
+    /// (the kernel's `ip_vs_check_template`). Otherwise its timer is armed anew. The lease goes into
+    /// [`NewConn::template`](crate::NewConn::template).
+    pub fn lease(&self, key: &TemplateKey, now: Tick, usable: impl FnOnce(&T) -> bool) -> Option<Lease<T>> {
+        visit::forbid();
+        self.templates.lease(key, now, usable)
+    }
+
+    /// Makes a template that leads to `server` and hangs a new connection on it. `timeout` is in seconds.
+    ///
+    /// # Errors
+    ///
+    /// [`InsertError::Full`] at the limit, [`InsertError::Exists`] when there is a template for `key`.
+    pub fn insert_template(
+        &self,
+        key: TemplateKey,
+        server: SocketAddr,
+        binding: T,
+        timeout: u32,
+        now: Tick,
+    ) -> Result<Lease<T>, InsertError<T>> {
+        visit::forbid();
+        self.templates.insert(key, server, binding, timeout, now, |old| self.fall(Expired::Template(old)))
+    }
+
+    /// Runs `f` on the template for `key`, leaving its timer alone. `f` must not call the table.
+    pub fn with_template<R>(
+        &self,
+        key: &TemplateKey,
+        now: Tick,
+        f: impl FnOnce(&Template<T>) -> R,
+    ) -> Option<R> {
+        let _visit = visit::enter();
+        self.templates.with(key, now, f)
+    }
+
+    /// Ends every template that `unwanted` says yes to and on which nothing hangs, as the removal of servers does;
+    /// the next sweep hands them out. `unwanted` must not call the table.
+    pub fn evict_templates(&self, unwanted: impl FnMut(&Template<T>) -> bool) {
+        visit::forbid();
+        self.templates.evict(unwanted, |ended| self.fall(Expired::Template(ended)));
+    }
+
+    /// Runs `f` on every template that is alive at `now`, those that match nobody any more included. `f` must
+    /// not call the table.
+    pub fn for_each_template(&self, now: Tick, f: impl FnMut(&Template<T>)) {
+        let _visit = visit::enter();
+        self.templates.for_each(now, f);
+    }
 }
 
 impl<T> Templates<T> {
@@ -86,24 +144,26 @@ impl<T> Templates<T> {
         let hash = self.hash.template(&key);
         let entry = self.map.entry(hash);
         let mut old = None;
-        if let Place::Occupied(place) = &entry
-            && !place.get().has_ended()
-        {
-            if !place.get().settle(now) || !place.get().end() {
+        if let Place::Occupied(place) = &entry {
+            // One that has ended is in another thread's hands, which finds it gone from here.
+            let ended = place.get().has_ended();
+            let makes_room = ended || (place.get().settle(now) && place.get().end());
+            if !makes_room {
                 self.len.fetch_sub(1, Ordering::Relaxed);
                 return Err(InsertError::Exists(binding));
             }
-            old = Some(Arc::clone(place.get()));
+            old = Some((Arc::clone(place.get()), ended));
         }
         let expires = now + Duration::from_secs(u64::from(timeout));
         let lease = Lease::first(Template::new(key, server, binding, timeout, expires), hash);
+        lease.set_timer(self.wheel.lock().add(Some(lease.share()), expires));
         // The guard that is given back holds the shard.
         drop(entry.insert(lease.share()));
-        self.wheel.lock().schedule(&lease.share(), expires);
-        if let Some(old) = old {
-            self.wheel.lock().cancel(&old);
-            self.len.fetch_sub(1, Ordering::Relaxed);
-            fallen(old);
+        if let Some((old, ended)) = old {
+            self.forget(&old);
+            if !ended {
+                fallen(old);
+            }
         }
         Ok(lease)
     }
@@ -114,7 +174,6 @@ impl<T> Templates<T> {
             return false;
         }
         self.take_out(template);
-        self.wheel.lock().cancel(template);
         true
     }
 
@@ -127,15 +186,13 @@ impl<T> Templates<T> {
                 break;
             }
             left -= batch.len();
-            for template in batch.drain(..) {
-                if template.has_ended() {
-                    continue;
-                }
+            for (timer, template) in batch.drain(..) {
+                let Some(template) = template.filter(|template| !template.has_ended()) else { continue };
                 if template.settle(now) && template.end() {
                     self.take_out(&template);
                     reap(template);
                 } else {
-                    self.wheel.lock().schedule(&template, template.expires());
+                    self.wheel.lock().schedule(timer, template.expires());
                 }
             }
         }
@@ -166,9 +223,10 @@ impl<T> Templates<T> {
     }
 
     pub(super) fn clear(&self) {
-        self.map.retain(|_, _| false);
-        self.len.store(0, Ordering::Relaxed);
-        *self.wheel.lock() = Wheel::new();
+        self.map.retain(|_, template| {
+            self.forget(template);
+            false
+        });
     }
 
     /// Moves a template to a place where no key leads, so that it is still listed.
@@ -183,14 +241,27 @@ impl<T> Templates<T> {
             template.slot.store(place, Ordering::Relaxed);
             if let Place::Vacant(vacant) = self.map.entry(place) {
                 vacant.insert(Arc::clone(template));
-                return;
+                break;
             }
+        }
+        if template.has_ended() {
+            // Ended by another thread while it was in no place.
+            self.take_out(template);
         }
     }
 
     fn take_out(&self, template: &Arc<Template<T>>) {
         let slot = template.slot.load(Ordering::Relaxed);
-        self.map.remove_if(&slot, |_, found| Arc::ptr_eq(found, template));
+        if self.map.remove_if(&slot, |_, found| Arc::ptr_eq(found, template)).is_some() {
+            self.forget(template);
+        }
+    }
+
+    /// For whoever took `template` out of the map, and so once.
+    fn forget(&self, template: &Template<T>) {
+        if let Some(timer) = template.timer() {
+            self.wheel.lock().remove(timer);
+        }
         self.len.fetch_sub(1, Ordering::Relaxed);
     }
 }
