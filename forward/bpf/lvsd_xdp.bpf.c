@@ -3,10 +3,10 @@
  * Decides which packets are the director's. Those go to its AF_XDP socket, all else to the host, untouched.
  *
  *   frame -> Ethernet, VLAN tags -> not IP ------------------------------------> the host
- *         -> IPv4, IPv6 -> to a marked prefix --------------------------------> the director
- *                       -> a fragment to a VIP or from a NAT real server -----> the director
+ *         -> IPv4, IPv6 -> a fragment to a VIP or from a NAT real server -----> the director
  *                       -> an ICMP error to a VIP, or that quotes our packet -> the director
  *                       -> to a virtual service, from a NAT real server ------> the director
+ *                       -> to a prefix and port that may be marked -----------> the director
  *                       -> anything else -------------------------------------> the host
  *
  * A packet of the director's is dropped while there is no socket: the host's own stack would answer it with a
@@ -40,6 +40,22 @@ struct prefix {
 	/* Of the 128 bits of `address`: 96 more than an IPv4 prefix's own. */
 	__u32 length;
 	struct address address;
+};
+
+/* Ports of some protocols that may be marked. Empty when no bit is set. */
+struct range {
+	/* In host order. */
+	__u16 first;
+	__u16 last;
+	/* Bits of protocol_bit(). */
+	__u32 protocols;
+};
+
+#define MARKED_RANGES 8
+
+/* What may be marked of all that goes to a prefix; what goes to a prefix around it included. */
+struct marked {
+	struct range range[MARKED_RANGES];
 };
 
 enum setting {
@@ -92,13 +108,13 @@ struct {
 	__type(value, __u32);
 } lvsd_address SEC(".maps");
 
-/* Destinations whose every packet is the director's: services on firewall marks. */
+/* Destinations of which something may be marked: services on firewall marks. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
 	__uint(max_entries, 16384);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, struct prefix);
-	__type(value, __u32);
+	__type(value, struct marked);
 } lvsd_prefix SEC(".maps");
 
 struct {
@@ -144,14 +160,33 @@ static __always_inline int has_ports(__u32 proto)
 	return proto == PROTO_TCP || proto == PROTO_UDP || proto == PROTO_SCTP;
 }
 
-static __always_inline int is_marked(const struct address *destination)
+static __always_inline const struct marked *marked_at(const struct address *destination)
 {
 	__u32 index = SETTING_PREFIXES;
 	__u32 *prefixes = bpf_map_lookup_elem(&lvsd_setting, &index);
 	if (!prefixes || !*prefixes)
 		return 0;
 	struct prefix prefix = { .length = 128, .address = *destination };
-	return !!bpf_map_lookup_elem(&lvsd_prefix, &prefix);
+	const struct marked *marked = bpf_map_lookup_elem(&lvsd_prefix, &prefix);
+	return marked && marked->range[0].protocols ? marked : 0;
+}
+
+static __always_inline __u32 protocol_bit(__u32 proto)
+{
+	return proto == PROTO_TCP ? 1 : proto == PROTO_UDP ? 2 : proto == PROTO_SCTP ? 4 : 0;
+}
+
+/* Whether what goes to `port` may be marked; the ranges do not grow in number with the rules. */
+static __always_inline int is_marked(const struct marked *marked, __u32 proto, __u16 port)
+{
+	__u32 bit = protocol_bit(proto);
+#pragma unroll
+	for (int i = 0; i < MARKED_RANGES; i++) {
+		const struct range *range = &marked->range[i];
+		if ((range->protocols & bit) && port >= range->first && port <= range->last)
+			return 1;
+	}
+	return 0;
 }
 
 /* RFC 792: unreachable, source quench, time exceeded, parameter problem. */
@@ -205,9 +240,7 @@ __attribute__((noinline)) int claim(struct xdp_md *xdp)
 	if (!offset)
 		return COUNT_PASSED;
 
-	if (is_marked(&packet.destination))
-		return COUNT_PREFIX;
-
+	const struct marked *marked = marked_at(&packet.destination);
 	__u32 to = roles_of(&packet.destination);
 	__u32 from = roles_of(&packet.source);
 
@@ -218,12 +251,12 @@ __attribute__((noinline)) int claim(struct xdp_md *xdp)
 			return COUNT_PASSED;
 		if (!(is_v6 ? is_icmpv6_error(icmp.type) : is_icmp_error(icmp.type)))
 			return COUNT_PASSED;
-		if (HAS_ROLE(to, ROLE_SERVICE))
+		if (marked || HAS_ROLE(to, ROLE_SERVICE))
 			return COUNT_ICMP;
 		return quotes_ours(xdp, offset + sizeof(icmp), is_v6) ? COUNT_ICMP : COUNT_PASSED;
 	}
 
-	if (!HAS_ROLE(to, ROLE_SERVICE) && !HAS_ROLE(from, ROLE_SERVER))
+	if (!marked && !HAS_ROLE(to, ROLE_SERVICE) && !HAS_ROLE(from, ROLE_SERVER))
 		return COUNT_PASSED;
 	/* The parts of one datagram stay together, and only the first has ports. */
 	if (packet.is_fragment || packet.is_cut)
@@ -231,10 +264,13 @@ __attribute__((noinline)) int claim(struct xdp_md *xdp)
 	struct ports ports;
 	if (!has_ports(packet.proto) || READ(xdp, offset, ports))
 		return COUNT_PASSED;
-	if (is_endpoint(&packet.destination, ports.destination, packet.proto, ROLE_SERVICE))
+	if (HAS_ROLE(to, ROLE_SERVICE) &&
+	    is_endpoint(&packet.destination, ports.destination, packet.proto, ROLE_SERVICE))
 		return COUNT_SERVICE;
 	if (HAS_ROLE(from, ROLE_SERVER) && is_endpoint(&packet.source, ports.source, packet.proto, ROLE_SERVER))
 		return COUNT_REPLY;
+	if (marked && is_marked(marked, packet.proto, bpf_ntohs(ports.destination)))
+		return COUNT_PREFIX;
 	return COUNT_PASSED;
 }
 

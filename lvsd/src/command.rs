@@ -8,10 +8,11 @@ use clap::Parser;
 use tracing_subscriber::EnvFilter;
 
 use crate::adm::Backend;
-use crate::args::{Cli, Command, LabServerArgs, QueryArgs, ReplayArgs, RunArgs, SysctlArgs};
+use crate::args::{Cli, Command, LabServerArgs, MarkCommand, QueryArgs, ReplayArgs, RunArgs, SysctlArgs};
 use crate::config::{Config, ConfigError, nearest};
 use crate::control::Client;
-use crate::message::{Request, Response, SysctlSetting};
+use crate::mark::MarkRule;
+use crate::message::{MarkChoice, Request, Response, SysctlSetting};
 use crate::services::Sysctls;
 use crate::{host, lab, report, run};
 
@@ -44,6 +45,7 @@ pub fn main() -> ExitCode {
         Command::Status(args) => query(&args, Request::Status),
         Command::Drops(args) => query(&args, Request::Drops),
         Command::Sysctl(args) => sysctl(&args),
+        Command::Mark(command) => mark(&command),
         Command::Replay(args) => play(&args),
         Command::LabServer(args) => serve(&args),
     }
@@ -130,6 +132,27 @@ fn check_sysctl(name: &str, value: Option<&str>) -> Result<(), String> {
     match value.map(|value| (value, Sysctls::default().set_text(known, value))) {
         Some((value, Err(_))) => Err(format!("net.ipv4.vs.{known}: invalid argument `{value}'")),
         Some((_, Ok(()))) | None => Ok(()),
+    }
+}
+
+fn mark(command: &MarkCommand) -> ExitCode {
+    let (socket, request) = match command {
+        MarkCommand::List(args) => return query(args, Request::Marks),
+        MarkCommand::Add { rule, at, socket } => (socket, Request::AddMark { rule: rule.into(), at: *at }),
+        MarkCommand::Del { number: Some(number), socket, .. } => {
+            (socket, Request::DeleteMark { which: MarkChoice::Number(*number) })
+        }
+        MarkCommand::Del { rule: Some(rule), socket, .. } => {
+            (socket, Request::DeleteMark { which: MarkChoice::Rule(MarkRule::from(rule)) })
+        }
+        MarkCommand::Del { .. } => return complain("name the rule, or give its --number", MISTAKEN),
+    };
+    match Client::new(socket).call(request) {
+        Ok(Response::Done) => ExitCode::SUCCESS,
+        Ok(Response::Malformed { message }) => complain(message, FAILED),
+        Ok(Response::Refused { error }) => complain(error, FAILED),
+        Ok(_) => complain("the daemon answered something other than it was asked", FAILED),
+        Err(error) => complain(error, FAILED),
     }
 }
 

@@ -9,6 +9,7 @@ pub mod destination;
 pub mod director;
 pub mod host;
 pub mod lab;
+pub mod mark;
 pub mod message;
 pub mod replay;
 pub mod report;

@@ -7,6 +7,8 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::mark::{MarkRule, PortRange};
+
 /// IPv4 or IPv6.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -37,6 +39,16 @@ pub enum Transport {
     Udp,
     /// SCTP.
     Sctp,
+}
+
+impl std::fmt::Display for Transport {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Tcp => "tcp",
+            Self::Udp => "udp",
+            Self::Sctp => "sctp",
+        })
+    }
 }
 
 /// What names a virtual service: an address with its port, or a firewall mark.
@@ -231,6 +243,30 @@ pub enum Request {
     Drops,
     /// How the daemon is doing: interfaces, workers, the accounting of packets.
     Status,
+    /// `lvsd mark add`
+    AddMark {
+        /// The rule.
+        rule: MarkRule,
+        /// Its place in the list, counted from 1; at the end when absent.
+        at: Option<u32>,
+    },
+    /// `lvsd mark del`
+    DeleteMark {
+        /// Which rule.
+        which: MarkChoice,
+    },
+    /// `lvsd mark list`
+    Marks,
+}
+
+/// Names a rule for marks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MarkChoice {
+    /// By its place in the list, counted from 1.
+    Number(u32),
+    /// By all that it says.
+    Rule(MarkRule),
 }
 
 /// A value of `net.ipv4.vs` to be read or set.
@@ -305,7 +341,7 @@ pub enum Response {
         /// Why, as the kernel would put it.
         error: Refusal,
     },
-    /// The request could not be read; nothing was done.
+    /// The request could not be read, or makes no sense; nothing was done.
     Malformed {
         /// What was wrong with it.
         message: String,
@@ -339,6 +375,11 @@ pub enum Response {
     },
     /// How the daemon is doing.
     Status(Status),
+    /// The rules for marks.
+    Marks {
+        /// In their order: the first that fits a packet counts.
+        rules: Vec<MarkRule>,
+    },
 }
 
 /// Why a request was refused: the error numbers of the kernel's control interface.

@@ -1,7 +1,8 @@
-//! What `lvsd status`, `lvsd drops` and `lvsd sysctl` print.
+//! What `lvsd status`, `lvsd drops`, `lvsd sysctl` and `lvsd mark list` print.
 
 use std::fmt::Write as _;
 
+use crate::mark::MarkRule;
 use crate::message::{DropListing, Response, Status, SysctlListing};
 
 /// A response for a program to read: JSON, on one line.
@@ -12,6 +13,8 @@ pub fn json(response: &Response) -> String {
         serde_json::to_string(drops)
     } else if let Response::Sysctls { sysctls } = response {
         serde_json::to_string(sysctls)
+    } else if let Response::Marks { rules } = response {
+        serde_json::to_string(rules)
     } else {
         serde_json::to_string(response)
     };
@@ -27,6 +30,8 @@ pub fn text(response: &Response) -> String {
         drops_text(drops)
     } else if let Response::Sysctls { sysctls } = response {
         sysctls_text(sysctls)
+    } else if let Response::Marks { rules } = response {
+        marks_text(rules)
     } else {
         json(response)
     }
@@ -86,6 +91,15 @@ fn sysctls_text(sysctls: &[SysctlListing]) -> String {
         };
     }
     text
+}
+
+/// Each rule with its number, in the words that `lvsd mark add` takes.
+fn marks_text(rules: &[MarkRule]) -> String {
+    let mut text = String::new();
+    for (number, rule) in (1..).zip(rules) {
+        let _ = writeln!(text, "{number:>4}  {rule}");
+    }
+    if rules.is_empty() { "no packet is marked\n".to_owned() } else { text }
 }
 
 fn uptime(seconds: u64) -> String {

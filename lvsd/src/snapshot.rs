@@ -9,9 +9,10 @@ use lvs_conntrack::{Proto, Timeouts};
 use lvs_forward::DropReason;
 
 use crate::destination::{DestinationId, Stats};
+use crate::mark::{Candidate, Marks};
 use crate::message::{Family, ForwardMethod, ServiceId, Transport};
 use crate::resolve::{Fib, NextHop};
-use crate::services::{Marks, Service, Sysctls};
+use crate::services::{Service, Sysctls};
 
 /// The port of FTP's control connections.
 const FTP: u16 = 21;
@@ -115,6 +116,11 @@ impl Snapshot {
     pub const fn serves(&self, ipv6: bool) -> bool {
         let [v4, v6] = self.families;
         if ipv6 { v6 } else { v4 }
+    }
+
+    /// The mark of a connection's first packet; 0 for none. Nobody asks where no service is on a mark.
+    pub fn mark(&self, candidate: Candidate<'_>) -> u32 {
+        if self.marked.is_empty() { 0 } else { self.marks.mark(candidate) }
     }
 
     /// True when a packet between these addresses may be a service's, whatever its ports.

@@ -76,7 +76,11 @@ fn a_file_can_say_everything_the_rules_can() {
     assert_eq!(config.host.vips.len(), 2);
     assert_eq!(config.host.source_nat[0].to, Some("192.0.2.1".parse().unwrap()));
 
-    assert_eq!((config.marks[0].mark, config.marks[0].ports.as_slice()), (7, &[80, 443][..]));
+    assert_eq!(
+        config.marks[0].to_string(),
+        "7 --destination 2001:db8:1::/64 --source 2001:db8:c::/48 --protocol tcp --ports 80,443,8000-8100 \
+         --source-ports 1024-65535 --interface eth0"
+    );
 
     let [web, dns, marked] = config.services.as_slice() else { panic!("{:?}", config.services) };
     assert_eq!((web.service.persistent, web.service.netmask), (Some(360), 24));

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use lvs_conntrack::Proto;
 use lvs_forward::io::tun::Tun;
 use lvs_forward::io::xdp::{
-    Claims, DeviceConfig, Endpoint, Mode, PortConfig, Prefix, Program, ProgramError, XdpDevice, decap,
+    Claims, DeviceConfig, Endpoint, Marked, Mode, PortConfig, Prefix, Program, ProgramError, XdpDevice, decap,
 };
 use lvs_forward::io::{Burst, PacketIo};
 use lvs_forward::{DropReason, Drops, Packet, PortId, Verdict};
@@ -44,7 +44,7 @@ fn claims() -> Claims {
         .into(),
         servers: [endpoint(SERVER, 8080, Proto::UDP)].into(),
         tunnels: [endpoint(SERVER, 0, Proto(4))].into(),
-        prefixes: BTreeSet::new(),
+        marked: BTreeSet::new(),
     }
 }
 
@@ -219,12 +219,53 @@ fn what_is_claimed_follows_the_claims() {
 
     let prefix = Prefix { address: "10.1.0.64".parse().unwrap(), length: 27 };
     let kept = endpoint(VIP, 6000, Proto::UDP);
-    let claims = Claims { prefixes: [prefix].into(), services: [kept].into(), ..Claims::default() };
+    let ports = |proto| Marked { prefix, proto, first_port: 1, last_port: u16::MAX };
+    let marks = [ports(Proto::TCP), ports(Proto::UDP)];
+    let claims = Claims { marked: marks.into(), services: [kept].into(), ..Claims::default() };
     director.program.claim(&claims).unwrap();
     director.gets(&client, &[("a prefix", true, marked.clone()), ("removed", false, service.clone())]);
 
     director.program.claim(&Claims::default()).unwrap();
     director.gets(&client, &[("nothing is claimed", false, marked), ("still removed", false, service)]);
+}
+
+#[test]
+#[ignore = "needs root"]
+fn of_a_marked_prefix_only_what_may_be_marked_leaves_the_host() {
+    let lab = Lab::new();
+    let mut director = Director::open(&lab, &["d0"], None);
+    let client = lab.client.raw("c0");
+    let marked = |address: &str, length, proto, first_port, last_port| {
+        let prefix = Prefix { address: address.parse().unwrap(), length };
+        Marked { prefix, proto, first_port, last_port }
+    };
+    let marks = [
+        marked("10.1.0.0", 16, Proto::UDP, 53, 53),
+        marked("10.1.0.64", 26, Proto::TCP, 80, 80),
+        marked("10.1.0.64", 26, Proto::TCP, 8000, 8100),
+        // What holds all of IPv6 does not hold IPv4.
+        marked("::", 0, Proto::UDP, 7000, 7000),
+    ];
+    director.program.claim(&Claims { marked: marks.into(), ..Claims::default() }).unwrap();
+
+    let c = (CLIENT, 4000);
+    let c6: (Ipv6Addr, u16) = ("fd01::2".parse().unwrap(), 4000);
+    let cases = [
+        ("a marked port", true, frames::syn(c, (VIP, 80))),
+        ("a range's first port", true, frames::syn(c, (VIP, 8000))),
+        ("a range's last port", true, frames::syn(c, (VIP, 8100))),
+        ("behind a range", false, frames::syn(c, (VIP, 8101))),
+        ("another port", false, frames::syn(c, (VIP, 22))),
+        ("the port of another protocol", false, frames::udp(c, (VIP, 80), b"x")),
+        ("what the prefix around it says", true, frames::udp(c, (VIP, 53), b"x")),
+        ("outside the inner prefix", false, frames::syn(c, (DIRECTOR, 80))),
+        ("the outer prefix", true, frames::udp(c, (DIRECTOR, 53), b"x")),
+        ("all of IPv6", true, frames::udp6(c6, (vip6(), 7000), b"x")),
+        ("all of IPv6, another port", false, frames::udp6(c6, (vip6(), 7001), b"x")),
+        ("IPv4 is not of IPv6", false, frames::udp(c, (VIP, 7000), b"x")),
+    ];
+    director.gets(&client, &cases);
+    assert!(lab.ping(VIP) && lab.ping(vip6()), "a ping is never marked");
 }
 
 /// Sends `count` datagrams to the VIP in bursts of 200 while the director forwards them; the sum of its bursts.

@@ -135,7 +135,8 @@ impl<'a> Session<'a> {
             | Response::Daemons { .. }
             | Response::Sysctls { .. }
             | Response::Drops { .. }
-            | Response::Status(_) => self.unexpected(&response),
+            | Response::Status(_)
+            | Response::Marks { .. } => self.unexpected(&response),
         })
     }
 
@@ -172,7 +173,8 @@ impl<'a> Session<'a> {
             | Response::Malformed { .. }
             | Response::Sysctls { .. }
             | Response::Drops { .. }
-            | Response::Status(_) => return self.unexpected(&response),
+            | Response::Status(_)
+            | Response::Marks { .. } => return self.unexpected(&response),
         };
         self.print(&text);
         0

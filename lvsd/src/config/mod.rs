@@ -13,7 +13,8 @@ use clap::ValueEnum;
 use ipnet::IpNet;
 use serde::Deserialize;
 
-use crate::message::{Family, RealServer, Timeouts, Transport, VirtualService};
+use crate::mark::MarkRule;
+use crate::message::{RealServer, Timeouts, VirtualService};
 
 pub(crate) use mistake::nearest;
 pub use mistake::{Mistake, Mistakes};
@@ -39,30 +40,10 @@ pub struct Config {
     pub sysctls: Vec<(&'static str, String)>,
     /// What is set up on the director's host while the daemon runs.
     pub host: HostConfig,
-    /// Which packets carry which firewall mark.
-    pub marks: Vec<MarkConfig>,
+    /// Which packets carry which firewall mark: the first rule that fits counts.
+    pub marks: Vec<MarkRule>,
     /// The virtual services with their real servers, in the file's order.
     pub services: Vec<ServiceConfig>,
-}
-
-/// Gives a firewall mark to packets. AF_XDP takes them before the host's own firewall could.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MarkConfig {
-    /// The mark, never 0.
-    pub mark: u32,
-    /// The packets' destinations.
-    pub destination: IpNet,
-    /// Their protocol; any when absent.
-    pub protocol: Option<Transport>,
-    /// Their destination ports; any when empty.
-    pub ports: Vec<u16>,
-}
-
-impl MarkConfig {
-    /// The address family of the packets.
-    pub fn family(&self) -> Family {
-        Family::of(self.destination.addr())
-    }
 }
 
 /// A virtual service with its real servers.

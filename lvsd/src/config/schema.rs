@@ -1,8 +1,10 @@
 //! The configuration file's keys and the kinds of their values, as TOML; what the values mean is for later.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
-use serde::Deserialize;
+use serde::de::Visitor;
+use serde::{Deserialize, Deserializer};
 use toml::Spanned;
 
 use super::XdpMode;
@@ -31,7 +33,7 @@ pub(super) struct File {
     #[serde(default)]
     pub(super) host: Host,
     #[serde(default)]
-    pub(super) mark: Vec<Mark>,
+    pub(super) mark: Vec<Spanned<Mark>>,
     #[serde(default)]
     pub(super) service: Vec<Spanned<Service>>,
 }
@@ -40,10 +42,40 @@ pub(super) struct File {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Mark {
     pub(super) value: Number,
-    pub(super) destination: Text,
+    pub(super) destination: Option<Text>,
+    pub(super) source: Option<Text>,
     pub(super) protocol: Option<Text>,
     #[serde(default)]
-    pub(super) ports: Vec<Number>,
+    pub(super) ports: Vec<Spanned<Ports>>,
+    #[serde(default)]
+    pub(super) source_ports: Vec<Spanned<Ports>>,
+    pub(super) interface: Option<Text>,
+}
+
+/// A port as a number, or a range of them as a text.
+#[derive(Debug)]
+pub(super) struct Ports(pub(super) String);
+
+impl<'de> Deserialize<'de> for Ports {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Reader;
+        impl Visitor<'_> for Reader {
+            type Value = Ports;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a port, or a range such as \"8000-8100\"")
+            }
+
+            fn visit_i64<E>(self, number: i64) -> Result<Ports, E> {
+                Ok(Ports(number.to_string()))
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Ports, E> {
+                Ok(Ports(text.to_owned()))
+            }
+        }
+        deserializer.deserialize_any(Reader)
+    }
 }
 
 #[derive(Debug, Default, Deserialize)]

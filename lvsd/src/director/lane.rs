@@ -2,7 +2,7 @@
 
 use lvs_conntrack::{FlowKey, Proto, Tick};
 use lvs_forward::headers::Options;
-use lvs_forward::{DropReason, Fit, Headers, Packet, ParseError, Transport, Verdict};
+use lvs_forward::{DropReason, Fit, Headers, Packet, ParseError, PortId, Transport, Verdict};
 
 use super::Exit;
 use super::datagram::Datagram;
@@ -25,6 +25,8 @@ const ISAKMP: u16 = 500;
 pub(super) struct Arrival<'a, 'b> {
     pub(super) packet: &'a mut Packet<'b>,
     pub(super) headers: Headers,
+    /// Where it came in; of a datagram in fragments, where its last one did.
+    pub(super) ingress: PortId,
     /// Of a datagram that came in fragments, these.
     pub(super) datagram: Option<&'a Datagram>,
     pub(super) now: Tick,
@@ -93,6 +95,7 @@ impl Lane {
         plane: &Plane,
         snapshot: &Snapshot,
         packet: &mut Packet<'_>,
+        ingress: PortId,
         now: Tick,
     ) -> Verdict {
         let headers = match Headers::parse(packet.bytes()) {
@@ -105,7 +108,7 @@ impl Lane {
         }
         let overdue = self.fragments.give_up(now);
         self.give_up(plane, overdue, DropReason::FragmentUnmatched);
-        let mut arrival = Arrival { packet, headers, datagram: None, now };
+        let mut arrival = Arrival { packet, headers, ingress, datagram: None, now };
         match headers.fragment {
             Some(fragment) => self.judge_fragment(plane, snapshot, &mut arrival, fragment),
             None => self.judge_whole(plane, snapshot, &mut arrival),

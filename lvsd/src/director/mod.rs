@@ -88,7 +88,8 @@ impl Director {
         now: Tick,
     ) -> Option<PortId> {
         let headers = Headers::parse(packet.bytes()).ok()?;
-        let mut arrival = Arrival { packet, headers, datagram: None, now };
+        // Where it came in does not matter to an answer.
+        let mut arrival = Arrival { packet, headers, ingress: PortId(0), datagram: None, now };
         match self.lane.answer(&self.snapshot, &mut arrival, error, DropReason::NoServer) {
             Verdict::Answer(port, _) => Some(port),
             Verdict::Send(_) | Verdict::ToHost | Verdict::Drop(_) | Verdict::Hold => None,
@@ -109,8 +110,8 @@ impl Director {
 }
 
 impl Forwarder for Director {
-    fn handle(&mut self, _ingress: PortId, packet: &mut Packet<'_>, now: Tick) -> Verdict {
-        let verdict = self.lane.judge(&self.plane, &self.snapshot, packet, now);
+    fn handle(&mut self, ingress: PortId, packet: &mut Packet<'_>, now: Tick) -> Verdict {
+        let verdict = self.lane.judge(&self.plane, &self.snapshot, packet, ingress, now);
         if let Some(tally) = self.plane.tally(self.lane.number()) {
             tally.count(verdict, self.plane.drops());
         }

@@ -80,7 +80,8 @@ impl Lane {
         let Ok(headers) = Headers::parse(packet.bytes()) else {
             return Verdict::Drop(DropReason::BadFragment);
         };
-        let mut whole = Arrival { packet, headers, datagram: Some(datagram), now: arrival.now };
+        let (ingress, now) = (arrival.ingress, arrival.now);
+        let mut whole = Arrival { packet, headers, ingress, datagram: Some(datagram), now };
         self.judge_whole(plane, snapshot, &mut whole)
     }
 

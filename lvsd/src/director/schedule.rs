@@ -14,6 +14,7 @@ use super::persist::choose_persistent;
 use super::plane::Plane;
 use super::state::{SCTP_INIT, advance};
 use crate::destination::{Destination, Lease};
+use crate::mark::Candidate;
 use crate::services::Service;
 use crate::snapshot::Snapshot;
 
@@ -56,7 +57,7 @@ impl Lane {
         if !may_begin(&arrival.headers, snapshot) {
             return Scheduled::NotOurs;
         }
-        let mark = snapshot.marks.of(key.proto, key.dst, key.dst_port);
+        let mark = snapshot.mark(Candidate { key, ingress: arrival.ingress });
         let Some(service) = snapshot.service(mark, key.proto, key.dst, key.dst_port) else {
             return Scheduled::NotOurs;
         };

@@ -8,3 +8,4 @@ mod defence;
 mod errors;
 mod fragments;
 mod hostile;
+mod marks;

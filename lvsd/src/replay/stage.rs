@@ -34,7 +34,7 @@ impl Stage {
         let plane = Arc::new(Plane::new(1, CONNECTIONS, 1));
         let mut registry = Registry::new(Arc::clone(&plane), 1);
         registry.set_fib(topology.fib(case)?);
-        registry.set_marks(case.marks().map_err(wrong)?);
+        registry.set_marks(case.marks().map_err(wrong)?).map_err(|error| wrong(error.to_string()))?;
         for (name, value) in &case.sysctl {
             let value = value.as_str().map_or_else(|| value.to_string(), Into::into);
             registry.set_sysctl(name, &value).map_err(|error| wrong(format!("{name}={value}: {error}")))?;

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use lvs_conntrack::Proto;
 use serde::Deserialize;
 
-use crate::services::{MarkRule, Marks};
+use crate::mark::{MarkRule, PortRange};
+use crate::message::Transport;
 
 /// The first line: the set-up.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -54,23 +54,33 @@ pub(super) struct Step {
 }
 
 impl Case {
-    /// Which packets carry which mark.
-    pub(super) fn marks(&self) -> Result<Marks, String> {
-        self.marks.iter().map(Mark::rule).collect::<Result<_, _>>().map(Marks::new)
+    /// Which packets carry which mark. In the firewall that recorded the case the last rule that fits counts, here
+    /// the first does.
+    pub(super) fn marks(&self) -> Result<Vec<MarkRule>, String> {
+        self.marks.iter().rev().filter_map(|mark| mark.rule().transpose()).collect()
     }
 }
 
 impl Mark {
-    fn rule(&self) -> Result<MarkRule, String> {
-        let proto = match self.proto.as_deref() {
+    /// None for a rule that fits nothing a service could be asked for.
+    fn rule(&self) -> Result<Option<MarkRule>, String> {
+        let protocol = match self.proto.as_deref() {
             None => None,
-            Some("tcp") => Some(Proto::TCP),
-            Some("udp") => Some(Proto::UDP),
-            Some("sctp") => Some(Proto::SCTP),
-            Some("icmp") => Some(Proto::ICMP),
+            Some("tcp") => Some(Transport::Tcp),
+            Some("udp") => Some(Transport::Udp),
+            Some("sctp") => Some(Transport::Sctp),
+            Some("icmp") => return Ok(None),
             Some(other) => return Err(format!("{other}: a protocol without a number")),
         };
-        Ok(MarkRule { destination: self.dst, proto, service_ports: self.dports.clone(), mark: self.number })
+        Ok(Some(MarkRule {
+            mark: self.number,
+            destination: Some(self.dst),
+            source: None,
+            protocol,
+            ports: self.dports.iter().copied().map(PortRange::single).collect(),
+            source_ports: Vec::new(),
+            interface: None,
+        }))
     }
 }
 

@@ -1,12 +1,14 @@
 //! Which packets the XDP program is to send to the director, given the services.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use lvs_conntrack::{Proto, Tick};
-use lvs_forward::io::xdp::{Claims, Endpoint, Prefix};
+use lvs_forward::io::xdp::{Claims, Endpoint, Marked, Prefix};
 
-use crate::config::MarkConfig;
-use crate::message::{ForwardMethod, RealServer, ServiceId, ServiceListing, Transport, TunnelKind};
+use crate::mark::{MarkRule, PortRange};
+use crate::message::{Family, ForwardMethod, RealServer, ServiceId, ServiceListing, Transport, TunnelKind};
+use crate::snapshot::number;
 
 /// How long packets of a service or server that is gone still go to the director: its connections live on, and
 /// a packet that turns out to be the host's is handed back.
@@ -22,7 +24,7 @@ enum Claim {
     Service(Endpoint),
     Server(Endpoint),
     Tunnel(Endpoint),
-    Prefix(Prefix),
+    Marked(Marked),
 }
 
 /// The claims in force, those of things that are gone for a while longer.
@@ -30,13 +32,21 @@ enum Claim {
 pub(super) struct Claimed(BTreeMap<Claim, Option<Tick>>);
 
 impl Claimed {
-    /// Takes the services as they are now; returns what to claim.
-    pub(super) fn follow(&mut self, services: &[ServiceListing], marks: &[MarkConfig], now: Tick) -> Claims {
-        let wanted: Vec<Claim> = services.iter().flat_map(|service| of_service(service, marks)).collect();
+    /// Takes the services and rules for marks as they are now; returns what to claim. `is_used` says whether
+    /// connections to a prefix still live: their packets go on to the director whatever became of the rule.
+    pub(super) fn follow(
+        &mut self,
+        services: &[ServiceListing],
+        marks: &[MarkRule],
+        now: Tick,
+        is_used: impl Fn(Prefix) -> bool,
+    ) -> Claims {
+        let wanted: BTreeSet<Claim> =
+            services.iter().flat_map(|service| of_service(service, marks)).collect();
         for (claim, until) in &mut self.0 {
             if wanted.contains(claim) {
                 *until = None;
-            } else if until.is_none() {
+            } else if until.is_none_or(|until| until <= now && claim.is_used(&is_used)) {
                 *until = Some(now + AFTERLIFE);
             }
         }
@@ -48,14 +58,23 @@ impl Claimed {
                 Claim::Service(endpoint) => claims.services.insert(endpoint),
                 Claim::Server(endpoint) => claims.servers.insert(endpoint),
                 Claim::Tunnel(endpoint) => claims.tunnels.insert(endpoint),
-                Claim::Prefix(prefix) => claims.prefixes.insert(prefix),
+                Claim::Marked(marked) => claims.marked.insert(marked),
             };
         }
         claims
     }
 }
 
-fn of_service(listing: &ServiceListing, marks: &[MarkConfig]) -> Vec<Claim> {
+impl Claim {
+    fn is_used(&self, is_used: impl Fn(Prefix) -> bool) -> bool {
+        match self {
+            Self::Marked(marked) => is_used(marked.prefix),
+            Self::Service(_) | Self::Server(_) | Self::Tunnel(_) => false,
+        }
+    }
+}
+
+fn of_service(listing: &ServiceListing, marks: &[MarkRule]) -> Vec<Claim> {
     let id = listing.service.id;
     let protocols = match id {
         ServiceId::Address { transport, .. } => vec![number(transport)],
@@ -67,32 +86,32 @@ fn of_service(listing: &ServiceListing, marks: &[MarkConfig]) -> Vec<Claim> {
             let port = if port == FTP { 0 } else { port };
             vec![Claim::Service(Endpoint { address: vip, port, proto: number(transport) })]
         }
-        ServiceId::Mark { mark, .. } => marks
+        ServiceId::Mark { mark, family } => marks
             .iter()
-            .filter(|rule| rule.mark == mark && id.family() == rule.family())
-            .map(|rule| {
-                let (address, length) = (rule.destination.addr(), rule.destination.prefix_len());
-                Claim::Prefix(Prefix { address, length })
-            })
+            .filter(|rule| rule.mark == mark && rule.is_for(family))
+            .flat_map(|rule| of_rule(rule, family))
             .collect(),
     };
     let is_ftp = matches!(id, ServiceId::Address { port: FTP, .. });
+    // Behind FTP and behind the persistence of a mark a connection keeps the port it was for.
+    let is_any_port =
+        is_ftp || (matches!(id, ServiceId::Mark { .. }) && listing.service.persistent.is_some());
     for listing in &listing.servers {
-        claims.extend(of_server(&listing.server, &protocols, is_ftp, vip_is_v4(&id)));
+        claims.extend(of_server(&listing.server, &protocols, is_any_port, vip_is_v4(&id)));
     }
     claims
 }
 
 const fn vip_is_v4(id: &ServiceId) -> bool {
-    matches!(id.family(), crate::message::Family::Ipv4)
+    matches!(id.family(), Family::Ipv4)
 }
 
-fn of_server(server: &RealServer, protocols: &[Proto], is_ftp: bool, inner_is_v4: bool) -> Vec<Claim> {
+fn of_server(server: &RealServer, protocols: &[Proto], is_any_port: bool, inner_is_v4: bool) -> Vec<Claim> {
     let at = |port, proto| Endpoint { address: server.rip, port, proto };
     let ipip = if inner_is_v4 { IPIP } else { IPV6_IN_IP };
     match server.method {
         ForwardMethod::Masquerade => {
-            let port = if is_ftp { 0 } else { server.port };
+            let port = if is_any_port { 0 } else { server.port };
             protocols.iter().map(|&proto| Claim::Server(at(port, proto))).collect()
         }
         ForwardMethod::DirectRoute => Vec::new(),
@@ -102,10 +121,117 @@ fn of_server(server: &RealServer, protocols: &[Proto], is_ftp: bool, inner_is_v4
     }
 }
 
-const fn number(transport: Transport) -> Proto {
-    match transport {
-        Transport::Tcp => Proto::TCP,
-        Transport::Udp => Proto::UDP,
-        Transport::Sctp => Proto::SCTP,
+/// What a rule may mark of a family. Its other conditions are looked at by the director.
+fn of_rule(rule: &MarkRule, family: Family) -> Vec<Claim> {
+    let everywhere = match family {
+        Family::Ipv4 => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        Family::Ipv6 => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+    };
+    let prefix = rule.destination.map_or(Prefix { address: everywhere, length: 0 }, |network| Prefix {
+        address: network.addr(),
+        length: network.prefix_len(),
+    });
+    let protocols = match rule.protocol {
+        Some(protocol) => vec![protocol],
+        None => vec![Transport::Tcp, Transport::Udp, Transport::Sctp],
+    };
+    let every = [PortRange { first: 0, last: u16::MAX }];
+    let ranges = if rule.ports.is_empty() { &every[..] } else { &rule.ports };
+    let claim = |protocol: Transport, range: &PortRange| {
+        let (first_port, last_port) = (range.first, range.last);
+        Claim::Marked(Marked { prefix, proto: number(protocol), first_port, last_port })
+    };
+    protocols.iter().flat_map(|&protocol| ranges.iter().map(move |range| claim(protocol, range))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mark::network;
+    use crate::message::{ServerListing, Stats, VirtualService};
+
+    fn on_mark(family: Family, persistent: Option<u32>) -> ServiceListing {
+        let service = VirtualService {
+            id: ServiceId::Mark { mark: 1, family },
+            scheduler: "rr".to_owned(),
+            flags: 0,
+            persistent,
+            netmask: 32,
+            persistence_engine: None,
+            one_packet: false,
+        };
+        let server = RealServer {
+            rip: "10.0.0.11".parse().unwrap(),
+            port: 8080,
+            method: ForwardMethod::Masquerade,
+            weight: 1,
+            upper_threshold: 0,
+            lower_threshold: 0,
+        };
+        let (stats, local) = (Stats::default(), false);
+        let server = ServerListing { server, local, active: 0, inactive: 0, persistent: 0, stats };
+        ServiceListing { service, stats, servers: vec![server] }
+    }
+
+    fn rule(mark: u32, destination: Option<&str>) -> MarkRule {
+        MarkRule {
+            mark,
+            destination: destination.and_then(network),
+            source: network("198.51.100.0/24").filter(|_| destination.is_some()),
+            protocol: None,
+            ports: vec![PortRange::single(80), PortRange { first: 8000, last: 8100 }],
+            source_ports: Vec::new(),
+            interface: None,
+        }
+    }
+
+    fn prefixes(claims: &Claims) -> Vec<String> {
+        let text = |marked: &Marked| {
+            let Marked { prefix, proto, first_port, last_port } = marked;
+            format!("{}/{} {} {first_port}-{last_port}", prefix.address, prefix.length, proto.0)
+        };
+        claims.marked.iter().map(text).collect()
+    }
+
+    #[test]
+    fn what_a_service_on_a_mark_may_get_is_claimed_and_nothing_else() {
+        let rules = [rule(1, Some("192.0.2.10")), rule(2, Some("192.0.2.20")), rule(1, None)];
+        let claims = |family| {
+            let services = [on_mark(family, None)];
+            prefixes(&Claimed::default().follow(&services, &rules, Tick::from_millis(0), |_| false))
+        };
+        let each = |prefix: &str| {
+            let ports =
+                [6, 17, 132].map(|p| [format!("{prefix} {p} 80-80"), format!("{prefix} {p} 8000-8100")]);
+            ports.concat()
+        };
+        assert_eq!(claims(Family::Ipv4), [each("0.0.0.0/0"), each("192.0.2.10/32")].concat());
+        assert_eq!(claims(Family::Ipv6), each("::/0"));
+        assert!(prefixes(&Claimed::default().follow(&[], &rules, Tick::from_millis(0), |_| true)).is_empty());
+    }
+
+    #[test]
+    fn a_persistent_mark_keeps_every_port_so_the_server_answers_from_any() {
+        let ports = |persistent| {
+            let services = [on_mark(Family::Ipv4, persistent)];
+            let claims = Claimed::default().follow(&services, &[], Tick::from_millis(0), |_| false);
+            claims.servers.iter().map(|server| server.port).collect::<BTreeSet<u16>>()
+        };
+        assert_eq!(ports(None), [8080].into());
+        assert_eq!(ports(Some(300)), [0].into());
+    }
+
+    #[test]
+    fn the_packets_of_a_removed_rule_are_claimed_while_connections_use_it() {
+        let services = [on_mark(Family::Ipv4, None)];
+        let mut claimed = Claimed::default();
+        let start = Tick::from_millis(0);
+        let count = |claims: Claims| claims.marked.len();
+        assert_eq!(count(claimed.follow(&services, &[rule(1, Some("192.0.2.10"))], start, |_| false)), 6);
+        assert_eq!(count(claimed.follow(&services, &[], start, |_| false)), 6);
+        let later = start + AFTERLIFE;
+        assert_eq!(count(claimed.follow(&services, &[], later, |_| true)), 6, "there are connections");
+        assert_eq!(count(claimed.follow(&services, &[], later, |_| false)), 6, "renewed");
+        assert_eq!(count(claimed.follow(&services, &[], later + AFTERLIFE, |_| false)), 0);
     }
 }

@@ -3,16 +3,20 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use ipnet::IpNet;
+use lvs_conntrack::Tick;
 use lvs_forward::PortId;
-use lvs_forward::io::xdp::{Program, ProgramError};
+use lvs_forward::io::xdp::{Prefix, Program, ProgramError};
 use lvs_netcfg::HostView;
 
 use super::claim::Claimed;
 use super::clock::Clock;
-use crate::config::{Config, MarkConfig};
+use crate::config::Config;
+use crate::director::Plane;
+use crate::mark::MarkError;
 use crate::message::{InterfaceStatus, Refusal, Request, Response, ServiceListing};
 use crate::resolve::{Ask, Fib};
-use crate::services::{MarkRule, Marks, Registry};
+use crate::services::Registry;
 
 /// How many connections are looked at for expiry in one go.
 const SWEEP: usize = 4096;
@@ -24,7 +28,6 @@ const GOES: usize = 64;
 pub(super) struct Control {
     registry: Registry,
     clock: Clock,
-    marks: Vec<MarkConfig>,
     claimed: Claimed,
     program: Option<Arc<Program>>,
     served: Vec<String>,
@@ -33,18 +36,20 @@ pub(super) struct Control {
 
 impl Control {
     /// Nothing is served yet.
-    pub(super) fn new(registry: Registry, clock: Clock, config: &Config) -> Self {
-        let mut registry = registry;
-        registry.set_marks(Marks::new(config.marks.iter().map(mark_rule).collect()));
-        Self {
+    ///
+    /// # Errors
+    /// A rule for marks that cannot be.
+    pub(super) fn new(mut registry: Registry, clock: Clock, config: &Config) -> Result<Self, MarkError> {
+        registry.set_served(config.interfaces.clone());
+        registry.set_marks(config.marks.clone())?;
+        Ok(Self {
             registry,
             clock,
-            marks: config.marks.clone(),
             claimed: Claimed::default(),
             program: None,
             served: config.interfaces.clone(),
             interfaces: Vec::new(),
-        }
+        })
     }
 
     /// Loads the services of the configuration.
@@ -125,7 +130,10 @@ impl Control {
     /// Makes the XDP program's maps follow the services.
     pub(super) fn claim(&mut self) -> Result<(), ProgramError> {
         let services = self.services();
-        let claims = self.claimed.follow(&services, &self.marks, self.clock.now());
+        let now = self.clock.now();
+        let plane = Arc::clone(self.registry.plane());
+        let is_used = |prefix| is_used(&plane, prefix, now);
+        let claims = self.claimed.follow(&services, self.registry.marks().rules(), now, is_used);
         self.program.as_ref().map_or(Ok(()), |program| program.claim(&claims))
     }
 
@@ -149,13 +157,12 @@ impl Control {
     }
 }
 
-fn mark_rule(mark: &MarkConfig) -> MarkRule {
-    MarkRule {
-        destination: mark.destination,
-        proto: mark.protocol.map(crate::snapshot::number),
-        service_ports: mark.ports.clone(),
-        mark: mark.mark,
-    }
+/// Whether a connection lives whose client spoke to this prefix.
+fn is_used(plane: &Plane, prefix: Prefix, now: Tick) -> bool {
+    let Ok(network) = IpNet::new(prefix.address, prefix.length) else { return false };
+    let mut is_used = false;
+    plane.table().for_each(now, |conn| is_used |= network.contains(&conn.key().dst));
+    is_used
 }
 
 const fn changes_services(request: &Request) -> bool {
@@ -166,7 +173,9 @@ const fn changes_services(request: &Request) -> bool {
         | Request::Flush
         | Request::AddServer { .. }
         | Request::EditServer { .. }
-        | Request::DeleteServer { .. } => true,
+        | Request::DeleteServer { .. }
+        | Request::AddMark { .. }
+        | Request::DeleteMark { .. } => true,
         Request::Zero { .. }
         | Request::SetTimeouts(_)
         | Request::Timeouts
@@ -177,6 +186,7 @@ const fn changes_services(request: &Request) -> bool {
         | Request::Daemons
         | Request::Sysctls { .. }
         | Request::Drops
-        | Request::Status => false,
+        | Request::Status
+        | Request::Marks => false,
     }
 }

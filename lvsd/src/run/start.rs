@@ -25,6 +25,7 @@ use crate::config::{Config, XdpMode};
 use crate::control::{BindError, DEFAULT_SOCKET, Server};
 use crate::director::{Director, Plane};
 use crate::host;
+use crate::mark::MarkError;
 use crate::message::{InterfaceStatus, Refusal};
 use crate::services::Registry;
 use crate::worker::Worker;
@@ -55,6 +56,9 @@ pub enum RunError {
     /// The registry refused what the configuration says.
     #[error("{0}: {1}")]
     Refused(String, Refusal),
+    /// The configuration's rules for marks.
+    #[error("the rules for marks: {0}")]
+    Marks(#[from] MarkError),
     /// The host could not be set up; it is as it was.
     #[error("the host could not be set up: {0}")]
     Host(lvs_netcfg::Error),
@@ -92,7 +96,7 @@ pub(super) fn start(config: &Config, waker: &UnixStream, stop: &Arc<AtomicBool>)
     let shares = shares(config)?;
     let limit = config.connection_limit.map_or(CONNECTIONS, |limit| limit as usize);
     let plane = Arc::new(Plane::new(shares.len(), limit, seed()));
-    let mut control = Control::new(Registry::new(Arc::clone(&plane), seed()), clock, config);
+    let mut control = Control::new(Registry::new(Arc::clone(&plane), seed()), clock, config)?;
     control.follow(watcher.view());
     control.load(config).map_err(|(what, refusal)| RunError::Refused(what, refusal))?;
 

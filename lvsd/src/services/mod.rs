@@ -9,7 +9,6 @@ mod change;
 mod clock;
 mod entry;
 mod listing;
-mod mark;
 mod meter;
 mod server;
 mod service;
@@ -21,11 +20,11 @@ use std::sync::Arc;
 
 use lvs_conntrack::{Tick, Timeouts};
 
-pub use mark::{MarkRule, Marks};
 pub use service::{Member, Members, Persistence, Service};
 pub use sysctl::Sysctls;
 
 use crate::director::Plane;
+use crate::mark::{MarkError, MarkRule, Marks};
 use crate::message::{Refusal, Request, Response, ServiceId};
 use crate::resolve::{Fib, NextHop};
 use crate::snapshot::{Hop, Snapshot};
@@ -46,6 +45,8 @@ pub struct Registry {
     timeouts: Timeouts,
     fib: Arc<Fib>,
     marks: Arc<Marks>,
+    /// The interfaces that `PortId`s count, for rules that name one.
+    served: Vec<String>,
     claims_vips: bool,
     seed: u64,
 }
@@ -63,6 +64,7 @@ impl Registry {
             timeouts: Timeouts::default(),
             fib: Arc::new(Fib::default()),
             marks: Arc::new(Marks::default()),
+            served: Vec::new(),
             claims_vips: false,
             seed,
         }
@@ -85,10 +87,36 @@ impl Registry {
         self.publish();
     }
 
+    /// Takes the names of the interfaces, in the order of their `PortId`s.
+    pub fn set_served(&mut self, served: Vec<String>) {
+        self.served = served;
+    }
+
     /// Takes other rules for marks.
-    pub fn set_marks(&mut self, marks: Marks) {
-        self.marks = Arc::new(marks);
+    ///
+    /// # Errors
+    /// A rule that cannot be; the old ones stay.
+    pub fn set_marks(&mut self, rules: Vec<MarkRule>) -> Result<(), MarkError> {
+        self.marks = Arc::new(Marks::new(rules, &self.served)?);
         self.publish();
+        Ok(())
+    }
+
+    /// The rules for marks.
+    pub fn marks(&self) -> &Marks {
+        &self.marks
+    }
+
+    /// Puts a changed list of rules in force, or says why it cannot be.
+    fn change_marks(&mut self, changed: Result<Marks, MarkError>) -> Response {
+        match changed {
+            Ok(marks) => {
+                self.marks = Arc::new(marks);
+                self.publish();
+                Response::Done
+            }
+            Err(error) => Response::Malformed { message: error.to_string() },
+        }
     }
 
     /// The values of `net.ipv4.vs`.
@@ -133,6 +161,13 @@ impl Registry {
             Request::Sysctls { settings } => return self.apply_sysctls(&settings),
             Request::Drops => return Ok(self.list_drops()),
             Request::Status => return Ok(self.status()),
+            Request::AddMark { rule, at } => {
+                return Ok(self.change_marks(self.marks.with(rule, at, &self.served)));
+            }
+            Request::DeleteMark { which } => {
+                return Ok(self.change_marks(self.marks.without(&which, &self.served)));
+            }
+            Request::Marks => return Ok(Response::Marks { rules: self.marks.rules().to_vec() }),
         }
         self.publish();
         if removes {

@@ -46,12 +46,12 @@ pub fn attach(interface: &str, decap: &Decap, wish: Option<Mode>) -> Result<Mode
     let (outer, inner, gue) =
         (map(&object, "lvsd_outer")?, map(&object, "lvsd_inner")?, map(&object, "lvsd_gue")?);
     for &address in &decap.outer {
-        update(&outer, &address_key(address), PRESENT)?;
+        update(&outer, &address_key(address), &PRESENT)?;
     }
     for &address in &decap.vips {
-        update(&inner, &address_key(address), PRESENT)?;
+        update(&inner, &address_key(address), &PRESENT)?;
     }
-    update(&gue, &0_u32.to_ne_bytes(), u32::from(decap.gue_port.unwrap_or(0)).to_ne_bytes())?;
+    update(&gue, &0_u32.to_ne_bytes(), &u32::from(decap.gue_port.unwrap_or(0)).to_ne_bytes())?;
     attach::attach(program(&object, NAME)?.as_fd(), NAME, interface, wish)
 }
 

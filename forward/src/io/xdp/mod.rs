@@ -29,7 +29,7 @@ mod status;
 mod umem;
 
 pub use attach::{Mode, Occupant};
-pub use claims::{Claims, Endpoint, Prefix};
+pub use claims::{Claims, Endpoint, Marked, Prefix};
 pub use device::XdpDevice;
 pub use error::{OpenError, ProgramError};
 pub use port::{DeviceConfig, PortConfig, PortStatistics, queue_count};

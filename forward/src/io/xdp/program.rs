@@ -38,7 +38,7 @@ pub struct Counts {
     pub icmp: u64,
     /// Sent to the director: a fragment.
     pub fragment: u64,
-    /// Sent to the director: to a marked prefix.
+    /// Sent to the director: to a prefix and port that may be marked.
     pub prefix: u64,
     /// The director's, but dropped, for no socket was there.
     pub no_socket: u64,
@@ -119,7 +119,7 @@ impl Program {
             let interface = interface.to_owned();
             return Err(ProgramError::TooManyQueues { interface, most: INTERFACES, queues: QUEUES });
         };
-        update(&self.bases, &index.to_ne_bytes(), base.to_ne_bytes())?;
+        update(&self.bases, &index.to_ne_bytes(), &base.to_ne_bytes())?;
         let mode = attach::attach(self.code.as_fd(), NAME, interface, wish)?;
         attachments.insert(interface.to_owned(), Attachment { mode, base });
         Ok(mode)
@@ -188,7 +188,7 @@ impl Program {
             let interface = interface.to_owned();
             return Err(ProgramError::TooManyQueues { interface, most: INTERFACES, queues: QUEUES });
         }
-        update(&self.sockets, &(base + queue).to_ne_bytes(), socket.to_ne_bytes())
+        update(&self.sockets, &(base + queue).to_ne_bytes(), &socket.to_ne_bytes())
     }
 
     fn attachment(&self, interface: &str) -> Result<Attachment, ProgramError> {

@@ -1,5 +1,6 @@
 //! From the file's values to what they mean; gathers every mistake instead of stopping at the first.
 
+mod mark;
 mod server;
 mod service;
 mod sysctl;
@@ -14,7 +15,7 @@ use toml::Spanned;
 
 use super::mistake::Mistake;
 use super::schema::{self, Number, Text};
-use super::{Config, HostConfig, MarkConfig, SourceNatConfig, VipConfig};
+use super::{Config, HostConfig, SourceNatConfig, VipConfig};
 use crate::message::Timeouts;
 
 const MAX_INT: i64 = i32::MAX as i64;
@@ -37,6 +38,7 @@ impl Check {
     fn config(&mut self, file: schema::File) -> Config {
         self.interfaces(&file.interfaces);
         let host = self.host(file.host);
+        let marks = self.marks(&file.mark, &file.interfaces);
         Config {
             interfaces: file.interfaces.into_iter().map(Spanned::into_inner).collect(),
             mode: file.mode,
@@ -51,7 +53,7 @@ impl Check {
             timeouts: file.timeouts.map(|timeouts| self.timeouts(&timeouts)),
             sysctls: file.vs.iter().filter_map(|(name, value)| self.sysctl(name, value)).collect(),
             host,
-            marks: file.mark.iter().filter_map(|mark| self.mark(mark)).collect(),
+            marks,
             services: self.services(&file.service),
         }
     }
@@ -91,29 +93,6 @@ impl Check {
             tcp_fin: seconds(&timeouts.tcp_fin),
             udp: seconds(&timeouts.udp),
         }
-    }
-
-    fn mark(&mut self, mark: &schema::Mark) -> Option<MarkConfig> {
-        let destination = self.network(&mark.destination);
-        let ports = &mark.ports;
-        let ports = ports.iter().filter_map(|port| self.number(port, "a port", 1..=i64::from(u16::MAX)));
-        Some(MarkConfig {
-            ports: ports.collect(),
-            mark: self.number(&mark.value, "a mark", 1..=i64::from(u32::MAX))?,
-            protocol: match &mark.protocol {
-                Some(name) => Some(self.transport(name)?),
-                None => None,
-            },
-            destination: destination?,
-        })
-    }
-
-    /// A network, or an address for itself alone.
-    fn network(&mut self, text: &Text) -> Option<IpNet> {
-        if let Ok(address) = text.as_ref().parse::<IpAddr>() {
-            return Some(address.into());
-        }
-        self.parsed(text, "a network such as 10.0.0.0/24, or an address")
     }
 
     fn host(&mut self, host: schema::Host) -> HostConfig {
