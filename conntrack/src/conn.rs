@@ -148,6 +148,11 @@ impl<B, T> Conn<B, T> {
         self.expires.saturating_since(now)
     }
 
+    /// The time since the last packet.
+    pub fn idle(&self, now: Tick) -> Duration {
+        now.saturating_since(self.expires - self.timeout())
+    }
+
     /// True when the connection's time is over at `now`.
     pub fn is_expired(&self, now: Tick) -> bool {
         self.expires <= now

@@ -33,6 +33,7 @@ mod refusal;
 mod servers;
 mod sweep;
 mod templates;
+mod thin;
 mod visit;
 
 use place::{Entry, Place};
@@ -195,13 +196,18 @@ impl<B, T> Table<B, T> {
     /// it, and is handed out by the next sweep.
     pub fn evict(&self, key: &FlowKey) -> Option<Conn<B, T>> {
         let mut conn = self.remove(key)?;
+        self.forsake(&mut conn);
+        Some(conn)
+    }
+
+    /// Ends the template of a connection that was ended by force, unless it is assured or others hang on it.
+    fn forsake(&self, conn: &mut Conn<B, T>) {
         if let Some(lease) = conn.take_template() {
             let template = lease.give_back();
             if !template.is_assured() && self.templates.end(&template) {
                 self.fall(Expired::Template(template));
             }
         }
-        Some(conn)
     }
 
     /// Runs `f` on every connection that is alive at `now`, in no order. `f` must not call the table.

@@ -49,6 +49,7 @@ pub struct Template<T> {
     binding: T,
     timeout: AtomicU32,
     conns: AtomicU32,
+    packets: AtomicU32,
     key: TemplateKey,
     server: (IpAddr, u16),
     assured: AtomicBool,
@@ -71,6 +72,7 @@ impl<T> Template<T> {
             binding,
             timeout: AtomicU32::new(timeout),
             conns: AtomicU32::new(0),
+            packets: AtomicU32::new(0),
             key,
             server: (server.ip(), server.port()),
             assured: AtomicBool::new(false),
@@ -99,6 +101,21 @@ impl<T> Template<T> {
             ENDED => 0,
             conns => conns,
         }
+    }
+
+    /// Packets counted with [`count_packet`](Self::count_packet).
+    pub fn packets(&self) -> u32 {
+        self.packets.load(Ordering::Relaxed)
+    }
+
+    /// Counts a packet that was scheduled by itself: there is no connection to count it.
+    pub fn count_packet(&self) {
+        self.packets.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The time since the last new connection under it.
+    pub fn idle(&self, now: Tick) -> Duration {
+        now.saturating_since(self.expires() - self.timeout())
     }
 
     /// True once a connection under it was established or answered.

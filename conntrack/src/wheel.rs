@@ -155,6 +155,18 @@ impl<E: Clone + Default> Wheel<E> {
         (end < self.nodes.len()).then_some(end)
     }
 
+    /// How many numbers were given out, those included that are to be used again.
+    pub(crate) const fn numbers(&self) -> usize {
+        self.nodes.len() - (LEVELS * SLOTS) as usize
+    }
+
+    /// The entry at a place among [`numbers`](Self::numbers), if the number there is in use.
+    pub(crate) fn numbered(&self, place: usize) -> Option<(Timer, E)> {
+        let number = place + (LEVELS * SLOTS) as usize;
+        let node = self.nodes.get(number).filter(|node| node.previous != FREE)?;
+        Some((Timer(narrow(number as u64)), node.entry.clone()))
+    }
+
     /// The slot that comes up next, and its first granule.
     ///
     /// The slots of a level below the cursor's own are empty. Above level 0 the cursor's own is, too, unless it

@@ -54,6 +54,10 @@ impl Scheduler for Lblc {
         self.least.note(pool, slot);
     }
 
+    fn expire_after(&self, expiration: Duration) {
+        self.servers.set_expiration(expiration);
+    }
+
     fn sweep(&self, now: Duration) {
         self.servers.sweep(now);
     }

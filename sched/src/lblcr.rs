@@ -1,12 +1,12 @@
 //! `lblcr`, locality-based least connection with replication: each destination address keeps a set of servers,
-//! which grows while they are overloaded and shrinks again after a quiet day.
+//! which grows while they are overloaded and shrinks again after a quiet time, a day as a rule.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::least::{Least, overhead};
-use crate::locality::{EXPIRATION, Locality, Places, should_share};
+use crate::locality::{Locality, Places, should_share};
 use crate::pool::{Pool, Slot};
 use crate::scheduler::{Flow, Scheduler};
 use crate::wlc::WeightedLeastConnection;
@@ -55,9 +55,9 @@ impl ServerSet {
         }
     }
 
-    /// A set that has not changed for a day sheds a server.
-    fn is_due(&self, now: Duration) -> bool {
-        self.servers.len() > 1 && now > self.changed + EXPIRATION
+    /// A set that has not changed for a day, or for as long as was asked for, sheds a server.
+    fn is_due(&self, now: Duration, expiration: Duration) -> bool {
+        self.servers.len() > 1 && now > self.changed + expiration
     }
 }
 
@@ -79,7 +79,7 @@ impl Lblcr {
 
     fn pick_known(&self, pool: &dyn Pool, set: &mut ServerSet, now: Duration) -> Option<Slot> {
         let kept = set.least(pool, &self.places);
-        if set.is_due(now) {
+        if set.is_due(now, self.sets.expiration()) {
             set.shrink(pool, &self.places, now);
         }
         kept.filter(|&slot| !should_share(pool, slot)).or_else(|| {
@@ -109,6 +109,10 @@ impl Scheduler for Lblcr {
 
     fn load_changed(&self, pool: &dyn Pool, slot: Slot) {
         self.least.note(pool, slot);
+    }
+
+    fn expire_after(&self, expiration: Duration) {
+        self.sets.set_expiration(expiration);
     }
 
     fn sweep(&self, now: Duration) {

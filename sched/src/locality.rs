@@ -2,11 +2,11 @@
 //!
 //! A cache is shared by all schedulers that come one after another through `rebuild`. It ages by the kernel's
 //! rules: once a minute entries idle for six minutes go while there are too many, and in every thirtieth minute
-//! all that have been idle for a day (`ip_vs_lblc_check_expire`).
+//! all that have been idle for a day, or for as long as was asked for (`ip_vs_lblc_check_expire`).
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ const IDLE: Duration = Duration::from_mins(6);
 const CHECKS_TO_FULL: u32 = 30;
 
 /// `net.ipv4.vs.lblc_expiration` and `lblcr_expiration` as the kernel has them from the start.
-pub(crate) const EXPIRATION: Duration = Duration::from_hours(24);
+const EXPIRATION: Duration = Duration::from_hours(24);
 
 /// A value for each destination address.
 #[derive(Debug)]
@@ -34,6 +34,8 @@ pub(crate) struct Locality<V> {
     buckets: Box<[Mutex<Vec<Entry<V>>>]>,
     entries: AtomicUsize,
     key: u64,
+    /// In milliseconds.
+    expiration: AtomicU64,
     rounds: Mutex<Rounds>,
 }
 
@@ -58,6 +60,7 @@ impl<V> Locality<V> {
             buckets: (0..BUCKETS).map(|_| Mutex::new(Vec::new())).collect(),
             entries: AtomicUsize::new(0),
             key,
+            expiration: AtomicU64::new(millis(EXPIRATION)),
             rounds: Mutex::new(Rounds { checked: None, checks: 1, rover: 0 }),
         }
     }
@@ -84,6 +87,15 @@ impl<V> Locality<V> {
         result
     }
 
+    /// How long something may be of no use before it is forgotten.
+    pub(crate) fn expiration(&self) -> Duration {
+        Duration::from_millis(self.expiration.load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn set_expiration(&self, expiration: Duration) {
+        self.expiration.store(millis(expiration), Ordering::Relaxed);
+    }
+
     fn bucket(&self, destination: IpAddr) -> MutexGuard<'_, Vec<Entry<V>>> {
         #[expect(clippy::cast_possible_truncation, reason = "only the low bits number a bucket")]
         let hash = siphash_addr(self.key, destination) as usize;
@@ -100,7 +112,7 @@ impl<V> Locality<V> {
         rounds.checked = Some(now);
         if rounds.checks.is_multiple_of(CHECKS_TO_FULL) {
             rounds.checks = 1;
-            self.forget(&mut rounds.rover, now, EXPIRATION, usize::MAX);
+            self.forget(&mut rounds.rover, now, self.expiration(), usize::MAX);
             return;
         }
         let over = self.entries.load(Ordering::Relaxed).saturating_sub(ENOUGH);
@@ -126,6 +138,10 @@ impl<V> Locality<V> {
             }
         }
     }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -224,6 +240,20 @@ mod tests {
         for minute in 24 * 60..24 * 60 + 31 {
             cache.sweep(MINUTE * minute);
         }
+        assert_eq!(len(&cache), 1);
+    }
+
+    #[test]
+    fn an_expiration_of_ones_own_counts_in_a_thirtieth_minute_and_no_sooner() {
+        let cache = Locality::new(5);
+        cache.set_expiration(MINUTE * 10);
+        fill(&cache, 0, 10, Duration::ZERO);
+        for minute in 0..30 {
+            cache.sweep(MINUTE * minute);
+        }
+        assert_eq!(len(&cache), 10, "idle for twenty-nine minutes, and nobody looked");
+        fill(&cache, 5, 1, MINUTE * 25);
+        cache.sweep(MINUTE * 30);
         assert_eq!(len(&cache), 1);
     }
 }

@@ -33,6 +33,11 @@ pub trait Scheduler: Send + Sync + Debug {
     /// scheduler that reads the counts at each choice ignores it.
     fn load_changed(&self, _pool: &dyn Pool, _slot: Slot) {}
 
+    /// After which time without use `lblc` and `lblcr` forget a destination address, and without a change `lblcr`
+    /// shrinks a set of servers: `net.ipv4.vs.lblc_expiration` and `lblcr_expiration`, 24 hours unless told.
+    /// Holds for the schedulers that come after this one by [`rebuild`](Self::rebuild), too.
+    fn expire_after(&self, _expiration: Duration) {}
+
     /// Drops what has aged; called every few seconds, off the packet path.
     fn sweep(&self, _now: Duration) {}
 }

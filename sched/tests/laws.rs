@@ -355,25 +355,31 @@ fn an_address_keeps_its_server_until_that_is_overloaded() {
 }
 
 #[test]
-fn a_set_of_servers_shrinks_after_a_quiet_day() {
-    let mut pool = Servers::weighing(&[4, 4]);
-    let scheduler = build(Kind::Lblcr, &pool);
-    let pick = |pool: &Servers, hours: u64| {
-        let mut flow = flow([192, 0, 2, 1], [10, 0, 0, 1]);
-        flow.now += std::time::Duration::from_hours(hours);
-        scheduler.pick(pool, &flow).map(Slot::index)
-    };
-    assert_eq!(pick(&pool, 0), Some(0));
-    pool.0[0].active = 5;
-    scheduler.load_changed(&pool, Slot(0));
-    assert_eq!(pick(&pool, 1), Some(1), "the set grows");
-    assert_eq!(pick(&pool, 25), Some(1), "a day has not passed");
-    assert_eq!(pick(&pool, 26), Some(1), "slot 0 leaves");
-    pool.0[1].active = 3;
-    scheduler.load_changed(&pool, Slot(1));
-    pool.0[0].active = 0;
-    scheduler.load_changed(&pool, Slot(0));
-    assert_eq!(pick(&pool, 27), Some(1), "slot 0 is in the set no more");
+fn a_set_of_servers_shrinks_after_a_quiet_day_or_as_told() {
+    for (told, quiet) in [(None, 24), (Some(2), 2), (Some(48), 48)] {
+        let mut pool = Servers::weighing(&[4, 4]);
+        let mut scheduler = build(Kind::Lblcr, &pool);
+        if let Some(hours) = told {
+            scheduler.expire_after(std::time::Duration::from_hours(hours));
+            scheduler = scheduler.rebuild(&pool);
+        }
+        let pick = |pool: &Servers, hours: u64| {
+            let mut flow = flow([192, 0, 2, 1], [10, 0, 0, 1]);
+            flow.now += std::time::Duration::from_hours(hours);
+            scheduler.pick(pool, &flow).map(Slot::index)
+        };
+        assert_eq!(pick(&pool, 0), Some(0));
+        pool.0[0].active = 5;
+        scheduler.load_changed(&pool, Slot(0));
+        assert_eq!(pick(&pool, 1), Some(1), "the set grows");
+        assert_eq!(pick(&pool, 1 + quiet), Some(1), "{quiet} hours have not passed");
+        assert_eq!(pick(&pool, 2 + quiet), Some(1), "slot 0 leaves");
+        pool.0[1].active = 3;
+        scheduler.load_changed(&pool, Slot(1));
+        pool.0[0].active = 0;
+        scheduler.load_changed(&pool, Slot(0));
+        assert_eq!(pick(&pool, 3 + quiet), Some(1), "slot 0 is in the set no more");
+    }
 }
 
 /// A hundred servers of weight 1 whose counts several threads may change.

@@ -10,6 +10,7 @@ use dashmap::mapref::entry::Entry as Place;
 use parking_lot::Mutex;
 
 use super::sweep::BATCH;
+use super::thin::{lots, sample};
 use super::{Expired, InsertError, SHARDS, Table, visit};
 use crate::hash::{Keyed, Ready};
 use crate::template::{Lease, Template, TemplateKey};
@@ -220,6 +221,34 @@ impl<T> Templates<T> {
                 fallen(template);
             }
         }
+    }
+
+    /// Ends the unwanted among a share of the templates, drawn by lot; says how many.
+    pub(super) fn thin(
+        &self,
+        now: Tick,
+        draw: &mut impl FnMut() -> u64,
+        unwanted: &mut impl FnMut(&Template<T>) -> bool,
+        mut fallen: impl FnMut(Arc<Template<T>>),
+    ) -> usize {
+        let mut ended = 0;
+        let mut drawn = Vec::with_capacity(BATCH);
+        let mut left = lots(self.wheel.lock().numbers(), draw);
+        while left > 0 {
+            let count = left.min(BATCH);
+            left -= count;
+            sample(&self.wheel.lock(), count, draw, &mut drawn);
+            for template in drawn.drain(..).filter_map(|(_, template)| template) {
+                if template.has_ended() || template.settle(now) || !unwanted(&template) {
+                    continue;
+                }
+                if self.end(&template) {
+                    fallen(template);
+                    ended += 1;
+                }
+            }
+        }
+        ended
     }
 
     pub(super) fn clear(&self) {
