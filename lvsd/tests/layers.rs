@@ -7,17 +7,18 @@ use std::path::Path;
 use std::process::Command;
 
 /// Each crate with those of ours it may depend on, in the program itself or in its tests.
-const LAYERS: [(&str, &[&str]); 6] = [
+const LAYERS: [(&str, &[&str]); 7] = [
     ("lvs-sched", &[]),
     ("lvs-conntrack", &[]),
     ("lvs-netcfg", &[]),
+    ("lvs-vrrp", &[]),
     ("lvs-forward", &["lvs-conntrack"]),
-    ("lvsd", &["lvs-sched", "lvs-conntrack", "lvs-forward", "lvs-netcfg"]),
+    ("lvsd", &["lvs-sched", "lvs-conntrack", "lvs-forward", "lvs-netcfg", "lvs-vrrp"]),
     ("lvs-benches", &["lvs-sched", "lvs-conntrack", "lvs-forward", "lvs-netcfg", "lvsd"]),
 ];
 
 /// The top-level folders; what `target` is, git does not know.
-const FOLDERS: [&str; 7] = ["sched", "conntrack", "forward", "netcfg", "lvsd", "benches", ".ci"];
+const FOLDERS: [&str; 8] = ["sched", "conntrack", "forward", "netcfg", "vrrp", "lvsd", "benches", ".ci"];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
