@@ -7,18 +7,20 @@ use std::path::Path;
 use std::process::Command;
 
 /// Each crate with those of ours it may depend on, in the program itself or in its tests.
-const LAYERS: [(&str, &[&str]); 7] = [
+const LAYERS: [(&str, &[&str]); 8] = [
     ("lvs-sched", &[]),
     ("lvs-conntrack", &[]),
     ("lvs-netcfg", &[]),
     ("lvs-vrrp", &[]),
+    ("lvs-health", &[]),
     ("lvs-forward", &["lvs-conntrack"]),
-    ("lvsd", &["lvs-sched", "lvs-conntrack", "lvs-forward", "lvs-netcfg", "lvs-vrrp"]),
+    ("lvsd", &["lvs-sched", "lvs-conntrack", "lvs-forward", "lvs-netcfg", "lvs-vrrp", "lvs-health"]),
     ("lvs-benches", &["lvs-sched", "lvs-conntrack", "lvs-forward", "lvs-netcfg", "lvsd"]),
 ];
 
 /// The top-level folders; what `target` is, git does not know.
-const FOLDERS: [&str; 8] = ["sched", "conntrack", "forward", "netcfg", "vrrp", "lvsd", "benches", ".ci"];
+const FOLDERS: [&str; 9] =
+    ["sched", "conntrack", "forward", "netcfg", "vrrp", "health", "lvsd", "benches", ".ci"];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
