@@ -2,7 +2,8 @@
 /*
  * Decides which packets are the director's. Those go to its AF_XDP socket, all else to the host, untouched.
  *
- *   frame -> Ethernet, VLAN tags -> not IP ------------------------------------> the host
+ *   frame -> of a flow that is decided about (flow.h) -------------------------> out, rewritten
+ *         -> Ethernet, VLAN tags -> not IP ------------------------------------> the host
  *         -> IPv4, IPv6 -> a fragment to a VIP or from a NAT real server -----> the director
  *                       -> an ICMP error to a VIP, or that quotes our packet -> the director
  *                       -> to a virtual service, from a NAT real server ------> the director
@@ -13,6 +14,7 @@
  * reset and so end a connection that a restarted director could have gone on with.
  */
 #include "parse.h"
+#include "flow.h"
 
 /* lvs_forward::io::xdp::program mirrors everything down to the maps. */
 
@@ -277,12 +279,20 @@ __attribute__((noinline)) int claim(struct xdp_md *xdp)
 SEC("xdp")
 int lvsd_xdp(struct xdp_md *xdp)
 {
+	int forwarded = XDP_DROP;
+	__u32 outcome = forward_known(xdp, &forwarded);
+	if (outcome == OUTCOME_FORWARDED) {
+		count_outcome(OUTCOME_FORWARDED);
+		return forwarded;
+	}
+
 	__u32 reason = claim(xdp);
 	if (reason == COUNT_PASSED) {
 		count(COUNT_PASSED);
 		return XDP_PASS;
 	}
 
+	count_outcome(outcome);
 	__u32 ifindex = xdp->ingress_ifindex;
 	__u32 *base = bpf_map_lookup_elem(&lvsd_base, &ifindex);
 	int action = base ? bpf_redirect_map(&lvsd_xsk, *base + xdp->rx_queue_index, XDP_DROP) : XDP_DROP;

@@ -8,7 +8,7 @@ mod ttl;
 mod tunnel;
 
 pub use nat::{End, Nat};
-pub use tunnel::{Encapsulation, Tunnel};
+pub use tunnel::{Encapsulation, Tunnel, gue_source_port};
 
 pub(crate) use direct::address;
 pub use l4::complete_partial;

@@ -8,7 +8,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use lvs_conntrack::Proto;
+use lvs_conntrack::{FlowKey, Proto};
 
 use super::{Checksums, Refused, complete_partial, ttl};
 use crate::checksum::{Sum, pseudo_header};
@@ -167,7 +167,7 @@ impl Tunnel {
         match self.encapsulation {
             Encapsulation::Ipip => {}
             Encapsulation::Gue { port, checksum } => {
-                let [s0, s1] = gue_source_port(inner).to_be_bytes();
+                let [s0, s1] = gue_source_port(&inner.flow()).to_be_bytes();
                 let [p0, p1] = port.to_be_bytes();
                 let len = inner.end - at;
                 let [l0, l1] = u16::try_from(len).unwrap_or(u16::MAX).to_be_bytes();
@@ -210,10 +210,10 @@ const fn outer_tos(tos: u8) -> u8 {
     if tos & 3 == 3 { (tos & !3) | 2 } else { tos }
 }
 
-/// One port per flow, so that the network and the real server spread flows over their queues.
-fn gue_source_port(inner: &Headers) -> u16 {
-    let (src_port, dst_port) = inner.ports();
-    let folded = match (inner.src, inner.dst) {
+/// The source port of a flow's GUE packets: one per flow, so that the network and the real server spread flows over
+/// their queues.
+pub fn gue_source_port(flow: &FlowKey) -> u16 {
+    let folded = match (flow.src, flow.dst) {
         (IpAddr::V4(src), IpAddr::V4(dst)) => u64::from(src.to_bits()) << 32 | u64::from(dst.to_bits()),
         (IpAddr::V6(src), IpAddr::V6(dst)) => {
             let both = src.to_bits() ^ dst.to_bits().rotate_left(1);
@@ -223,7 +223,7 @@ fn gue_source_port(inner: &Headers) -> u16 {
         }
         (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => 0,
     };
-    let ports = u64::from(src_port) << 24 | u64::from(dst_port) << 8 | u64::from(inner.proto.0);
+    let ports = u64::from(flow.src_port) << 24 | u64::from(flow.dst_port) << 8 | u64::from(flow.proto.0);
     // Fibonacci hashing: the product's high bits depend on all bits of the factor.
     let mixed = (folded ^ ports.rotate_left(20)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let mixed = (mixed ^ (mixed >> 29)).wrapping_mul(0x9e37_79b9_7f4a_7c15);

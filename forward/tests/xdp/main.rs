@@ -4,8 +4,11 @@
 
 mod claimed;
 mod director;
+mod flows;
 mod frames;
 mod host;
 mod life;
 mod net;
 mod passage;
+#[path = "../random/mod.rs"]
+mod random;

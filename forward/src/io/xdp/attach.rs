@@ -7,7 +7,7 @@ use std::io;
 use std::os::fd::BorrowedFd;
 
 use libbpf_rs::query::ProgInfoIter;
-use libbpf_rs::{ErrorKind, Object, ObjectBuilder, PrintLevel, Xdp, XdpFlags};
+use libbpf_rs::{ErrorKind, Object, ObjectBuilder, OpenObject, PrintLevel, Xdp, XdpFlags};
 
 use super::error::ProgramError;
 
@@ -48,11 +48,21 @@ const ATTACHED_SKB: u8 = 2;
 
 /// Loads a compiled object, with libbpf's own messages going to the log.
 pub(super) fn load(object: &[u8], program: &'static str) -> Result<Object, ProgramError> {
+    load_with(object, program, |_| Ok(()))
+}
+
+/// Loads a compiled object whose maps `prepare` has made ready.
+pub(super) fn load_with(
+    object: &[u8],
+    program: &'static str,
+    prepare: impl FnOnce(&mut OpenObject) -> libbpf_rs::Result<()>,
+) -> Result<Object, ProgramError> {
     libbpf_rs::set_print(Some((PrintLevel::Debug, log)));
     raise_locked_memory();
     ObjectBuilder::default()
         .open_memory(object)
-        .and_then(libbpf_rs::OpenObject::load)
+        .and_then(|mut open| prepare(&mut open).map(|()| open))
+        .and_then(OpenObject::load)
         .map_err(|source| ProgramError::Load { program, source })
 }
 
@@ -100,6 +110,21 @@ pub(super) fn occupant(
         name: name_of(id).unwrap_or_default(),
         mode: if found.attach_mode == ATTACHED_SKB { Mode::Generic } else { Mode::Native },
     }))
+}
+
+/// `NETDEV_XDP_ACT_NDO_XMIT` of `linux/netdev.h`: frames may be redirected to the interface.
+const TAKES_REDIRECTS: u64 = 1 << 2;
+
+/// Whether frames may be redirected to interface `index` at present.
+pub(super) fn takes_redirects(
+    any: BorrowedFd<'_>,
+    interface: &str,
+    index: i32,
+) -> Result<bool, ProgramError> {
+    let found = Xdp::new(any)
+        .query(index, XdpFlags::NONE)
+        .map_err(|source| ProgramError::Attach { interface: interface.to_owned(), source })?;
+    Ok(found.feature_flags & TAKES_REDIRECTS != 0)
 }
 
 fn name_of(id: u32) -> Option<String> {

@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 use super::attach::{self, Mode};
 use super::claims::{ClaimMaps, Claims, update};
 use super::error::ProgramError;
+use super::flows::{Egress, Flows};
 
 /// The compiled program, as `forward/bpf/build.sh` makes it.
 const OBJECT: &[u8] = include_bytes!("../../../bpf/lvsd_xdp.bpf.o");
@@ -51,6 +52,17 @@ impl Counts {
     }
 }
 
+/// Why the program cannot send frames out of an interface by itself. The director's sockets can.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NoEgress {
+    /// It runs in the general receive path, where frames are packets of the kernel's already.
+    #[error("generic XDP")]
+    Generic,
+    /// The driver takes no redirected frames; a veth only while its peer has an XDP program or GRO.
+    #[error("it takes no redirected frames (on a veth: ethtool -K PEER gro on)")]
+    NoRedirect,
+}
+
 /// An interface the program is attached to.
 #[derive(Debug, Clone, Copy)]
 struct Attachment {
@@ -69,17 +81,33 @@ pub struct Program {
     sockets: MapHandle,
     bases: MapHandle,
     counts: MapHandle,
+    devices: MapHandle,
+    flows: Flows,
     claims: Mutex<ClaimMaps>,
     attachments: Mutex<BTreeMap<String, Attachment>>,
 }
 
 impl Program {
-    /// Loads the program with empty maps: it passes every packet.
+    /// Loads the program with empty maps: it passes every packet. There is no room for flows.
     ///
     /// # Errors
     /// [`ProgramError::Load`], which names the capability when one is missing.
     pub fn load() -> Result<Self, ProgramError> {
-        let object = attach::load(OBJECT, NAME)?;
+        Self::load_with_flows(1)
+    }
+
+    /// Loads the program with empty maps, and room for so many flows of each family, at least one.
+    ///
+    /// # Errors
+    /// As [`Program::load`].
+    pub fn load_with_flows(flows: u32) -> Result<Self, ProgramError> {
+        let object = attach::load_with(OBJECT, NAME, |open| {
+            for mut map in open.maps_mut().filter(|map| map.name().to_string_lossy().starts_with("lvsd_flow"))
+            {
+                map.set_max_entries(flows.max(1))?;
+            }
+            Ok(())
+        })?;
         let map = |name| map(&object, name);
         let claims =
             ClaimMaps::new(map("lvsd_vip")?, map("lvsd_address")?, map("lvsd_prefix")?, map("lvsd_setting")?);
@@ -88,6 +116,8 @@ impl Program {
             sockets: map("lvsd_xsk")?,
             bases: map("lvsd_base")?,
             counts: map("lvsd_count")?,
+            devices: map("lvsd_device")?,
+            flows: Flows::of(&object)?,
             claims: Mutex::new(claims),
             attachments: Mutex::new(BTreeMap::new()),
         })
@@ -122,7 +152,36 @@ impl Program {
         update(&self.bases, &index.to_ne_bytes(), &base.to_ne_bytes())?;
         let mode = attach::attach(self.code.as_fd(), NAME, interface, wish)?;
         attachments.insert(interface.to_owned(), Attachment { mode, base });
+        if mode == Mode::Native {
+            update(&self.devices, &(base / QUEUES).to_ne_bytes(), &index.to_ne_bytes())?;
+        }
         Ok(mode)
+    }
+
+    /// The flows the program forwards by itself.
+    pub const fn flows(&self) -> &Flows {
+        &self.flows
+    }
+
+    /// The way out of `interface` for frames that the program forwards itself, or why there is none at present.
+    ///
+    /// # Errors
+    /// [`ProgramError::NotAttached`], and what the kernel says when it is asked.
+    pub fn egress(&self, interface: &str) -> Result<Result<Egress, NoEgress>, ProgramError> {
+        let Attachment { mode, base } = self.attachment(interface)?;
+        if mode == Mode::Generic {
+            return Ok(Err(NoEgress::Generic));
+        }
+        let index = attach::index(interface)?;
+        if !attach::takes_redirects(self.code.as_fd(), interface, index)? {
+            return Ok(Err(NoEgress::NoRedirect));
+        }
+        let ifindex = u32::try_from(index).unwrap_or(0);
+        Ok(Ok(Egress { ifindex, device: base / QUEUES }))
+    }
+
+    pub(super) const fn code(&self) -> &OwnedFd {
+        &self.code
     }
 
     /// Takes the program off an interface: from now on the host gets every packet. Nothing happens where it is
@@ -131,7 +190,10 @@ impl Program {
     /// # Errors
     /// [`ProgramError::Interface`] when the interface is gone.
     pub fn detach(&self, interface: &str) -> Result<(), ProgramError> {
-        self.attachments.lock().remove(interface);
+        if let Some(Attachment { base, .. }) = self.attachments.lock().remove(interface) {
+            // It may have none, in the general path.
+            let _ = self.devices.delete(&(base / QUEUES).to_ne_bytes());
+        }
         attach::detach(self.code.as_fd(), NAME, interface)?;
         Ok(())
     }

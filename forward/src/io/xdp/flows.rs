@@ -1,0 +1,434 @@
+//! The flows that the XDP program forwards by itself, and what it needs to know of their servers and ways.
+//!
+//! The source is `forward/bpf/flow.h`. User space decides about a flow and writes the decision here; the program
+//! repeats it for each packet that begins and ends nothing, counts it, and leaves all others to the director.
+//!
+//! ```text
+//! flow -- epoch: counts only while it is the cache's
+//!     |-- server: is it still a service's? where is it, what tunnel leads there; counters
+//!     `-- path: for replies, the way to the client
+//! ```
+
+use std::net::IpAddr;
+
+use libbpf_rs::{ErrorKind, MapCore, MapFlags, MapHandle, Object};
+use lvs_conntrack::{FlowKey, Proto};
+
+use super::claims::{address_key, update};
+use super::error::ProgramError;
+use super::program::map;
+use super::record::{Reader, Record};
+use crate::rewrite::{Encapsulation, Path, Tunnel};
+
+/// `SERVERS` of `flow.h`: how many servers may have flows here.
+pub const SERVERS: u32 = 16384;
+/// `PATHS` of `flow.h`: how many next hops toward clients may have flows here.
+pub const PATHS: u16 = 16384;
+/// `CACHE_VERSION` of `flow.h`.
+const VERSION: u32 = 1;
+/// `OUTCOME_COUNT` of `flow.h`.
+const OUTCOMES: usize = 9;
+/// Flows read by one system call.
+const BATCH: u32 = 4096;
+/// Octets by which a server is known again.
+pub const IDENTITY: usize = 48;
+
+/// What is done to a flow's packets: `enum rewrite` of `flow.h`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum FlowRewrite {
+    /// NAT toward the server.
+    Destination = 1,
+    /// NAT back to the client.
+    Source = 2,
+    /// Only the link-layer addresses change.
+    Direct = 3,
+    /// Into the server's tunnel.
+    Tunnel = 4,
+}
+
+/// What is decided about a flow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Flow {
+    /// What is done to its packets.
+    pub rewrite: FlowRewrite,
+    /// The new address of NAT; of other flows an address of the flow's family that nobody looks at.
+    pub address: IpAddr,
+    /// The new port of NAT; of other flows the server's.
+    pub port: u16,
+    /// The source port of GUE.
+    pub gue_port: u16,
+    /// The decision counts while this is the cache's epoch.
+    pub epoch: u32,
+    /// The server's place.
+    pub server: u32,
+    /// The place of a reply's way.
+    pub path: u16,
+    /// When its last packet came, by the cache's clock; 0 for none yet.
+    pub seen: u32,
+    /// How many packets came.
+    pub packets: u32,
+    /// An end of the connection came by.
+    pub is_closed: bool,
+}
+
+/// A way out, as the program takes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Egress {
+    /// The interface's number.
+    pub ifindex: u32,
+    /// The interface's place in the program's map of them.
+    pub device: u32,
+}
+
+/// A server, as the program needs it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FlowServer {
+    /// The way to it, if the program can take it.
+    pub way: Option<(Egress, Path)>,
+    /// The tunnel to it, if the program can make it.
+    pub tunnel: Option<Tunnel>,
+    /// By what it is known again.
+    pub identity: [u8; IDENTITY],
+    /// It is a server of a service's now.
+    pub is_there: bool,
+}
+
+/// What was forwarded of a server's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Tally {
+    /// Packets from clients.
+    pub in_packets: u64,
+    /// Their octets, from the IP header on.
+    pub in_bytes: u64,
+    /// Packets to clients.
+    pub out_packets: u64,
+    /// Their octets, from the IP header on.
+    pub out_bytes: u64,
+}
+
+/// What became of packets that were the director's to have, summed over processors: `enum outcome` of `flow.h`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Outcomes {
+    /// Forwarded by the program.
+    pub forwarded: u64,
+    /// The cache was off.
+    pub off: u64,
+    /// Of no flow that is known.
+    pub unknown: u64,
+    /// A fragment, options, a VLAN tag, extension headers, a header that is not right.
+    pub odd: u64,
+    /// The beginning or the end of a connection, or behind its end.
+    pub end: u64,
+    /// The decision had become stale.
+    pub stale: u64,
+    /// The TTL was used up.
+    pub ttl: u64,
+    /// Larger than its way's MTU.
+    pub too_big: u64,
+    /// The checksum had to be computed as a whole.
+    pub checksum: u64,
+}
+
+/// The maps of the program that hold flows.
+#[derive(Debug)]
+pub struct Flows {
+    v4: MapHandle,
+    v6: MapHandle,
+    servers: MapHandle,
+    paths: MapHandle,
+    tallies: MapHandle,
+    cache: MapHandle,
+    outcomes: MapHandle,
+}
+
+impl Flows {
+    pub(super) fn of(object: &Object) -> Result<Self, ProgramError> {
+        Ok(Self {
+            v4: map(object, "lvsd_flow4")?,
+            v6: map(object, "lvsd_flow6")?,
+            servers: map(object, "lvsd_server")?,
+            paths: map(object, "lvsd_path")?,
+            tallies: map(object, "lvsd_tally")?,
+            cache: map(object, "lvsd_cache")?,
+            outcomes: map(object, "lvsd_cached")?,
+        })
+    }
+
+    /// How many flows of each family there may be.
+    pub fn size(&self) -> u32 {
+        self.v4.max_entries()
+    }
+
+    /// Begins an epoch: only flows of it are forwarded; none while it is 0. `clock` is the time that flows are said
+    /// to be seen at, 0 for the kernel's own: the monotonic clock in units of 2^20 nanoseconds.
+    ///
+    /// # Errors
+    /// [`ProgramError::Map`]
+    pub fn set_epoch(&self, epoch: u32, clock: u32) -> Result<(), ProgramError> {
+        let record = Record::<16>::new().u32(epoch).u32(clock).u32(VERSION).u32(0);
+        update(&self.cache, &0_u32.to_ne_bytes(), record.octets())
+    }
+
+    /// The epoch there is; `None` where the maps are of another version.
+    ///
+    /// # Errors
+    /// [`ProgramError::Map`]
+    pub fn epoch(&self) -> Result<Option<u32>, ProgramError> {
+        let found = Self::read(&self.cache, &0_u32.to_ne_bytes())?.unwrap_or_default();
+        let mut reader = Reader::new(&found);
+        let (epoch, _clock, version) = (reader.u32(), reader.u32(), reader.u32());
+        Ok((version == VERSION).then_some(epoch))
+    }
+
+    /// Takes a flow in, in place of what was known of it; false when there is no room.
+    ///
+    /// # Errors
+    /// [`ProgramError::Map`]
+    pub fn insert(&self, key: &FlowKey, flow: &Flow) -> Result<bool, ProgramError> {
+        let (map, key, value) = self.encode(key, flow);
+        match map.update(&key, &value, MapFlags::ANY) {
+            Ok(()) => Ok(true),
+            Err(error) if is_full(&error) => Ok(false),
+            Err(source) => Err(ProgramError::map(map, source)),
+        }
+    }
+
+    /// What is known of a flow.
+    ///
+    /// # Errors
+    /// [`ProgramError::Map`]
+    pub fn get(&self, key: &FlowKey) -> Result<Option<Flow>, ProgramError> {
+        let (map, octets) = self.locate(key);
+        Ok(Self::read(map, &octets)?.and_then(|value| decode_flow(&value, key.src.is_ipv6())))
+    }
+
+    /// Takes a flow out and says what was known of it.
+    ///
+    /// # Errors
+    /// [`ProgramError::Map`]
+    pub fn remove(&self, key: &FlowKey) -> Result<Option<Flow>, ProgramError> {
+        let (map, octets) = self.locate(key);
+        let found = map.lookup_and_delete(&octets).map_err(|source| ProgramError::map(map, source))?;
+        Ok(found.and_then(|value| decode_flow(&value, key.src.is_ipv6())))
+    }
+
+    /// Runs `f` on every flow; what comes or goes meanwhile may be missed or come twice.
+    ///
+    /// # Errors
+    /// [`ProgramError::Map`]
+    pub fn for_each(&self, mut f: impl FnMut(FlowKey, Flow)) -> Result<(), ProgramError> {
+        for (map, is_v6) in [(&self.v4, false), (&self.v6, true)] {
+            let batch = BATCH.min(map.max_entries());
+            let found = map
+                .lookup_batch(batch, MapFlags::ANY, MapFlags::ANY)
+                .map_err(|source| ProgramError::map(map, source))?;
+            for (key, value) in found {
+                if let (Some(key), Some(flow)) = (decode_key(&key, is_v6), decode_flow(&value, is_v6)) {
+                    f(key, flow);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes what is to be known of the server at a place below [`SERVERS`].
+    ///
+    /// # Errors
+    /// [`ProgramError::Map`]
+    pub fn set_server(&self, place: u32, server: &FlowServer) -> Result<(), ProgramError> {
+        update(&self.servers, &place.to_ne_bytes(), &encode_server(server))
+    }
+
+    /// By what the server at a place is known again, if there is one.
+    ///
+    /// # Errors
+    /// [`ProgramError::Map`]
+    pub fn identity(&self, place: u32) -> Result<Option<[u8; IDENTITY]>, ProgramError> {
+        let value = Self::read(&self.servers, &place.to_ne_bytes())?.unwrap_or_default();
+        let is_there = value.get(PATH).is_some_and(|&octet| octet != 0);
+        Ok(value.last_chunk().filter(|_| is_there).copied())
+    }
+
+    /// Writes the way at a place below [`PATHS`]; `None` for one that cannot be taken.
+    ///
+    /// # Errors
+    /// [`ProgramError::Map`]
+    pub fn set_path(&self, place: u16, way: Option<(Egress, Path)>) -> Result<(), ProgramError> {
+        update(&self.paths, &u32::from(place).to_ne_bytes(), encode_path(way, 0).octets())
+    }
+
+    /// What was forwarded of the server at a place, since the program was loaded.
+    ///
+    /// # Errors
+    /// [`ProgramError::Map`]
+    pub fn tally(&self, place: u32) -> Result<Tally, ProgramError> {
+        let [in_packets, in_bytes, out_packets, out_bytes] = sums(&self.tallies, place)?;
+        Ok(Tally { in_packets, in_bytes, out_packets, out_bytes })
+    }
+
+    /// What became of packets so far.
+    ///
+    /// # Errors
+    /// [`ProgramError::Map`]
+    pub fn outcomes(&self) -> Result<Outcomes, ProgramError> {
+        let mut counts = [0; OUTCOMES];
+        for (count, index) in counts.iter_mut().zip(0_u32..) {
+            [*count] = sums(&self.outcomes, index)?;
+        }
+        let [forwarded, off, unknown, odd, end, stale, ttl, too_big, checksum] = counts;
+        Ok(Outcomes { forwarded, off, unknown, odd, end, stale, ttl, too_big, checksum })
+    }
+
+    fn read(map: &MapHandle, key: &[u8]) -> Result<Option<Vec<u8>>, ProgramError> {
+        map.lookup(key, MapFlags::ANY).map_err(|source| ProgramError::map(map, source))
+    }
+
+    fn locate(&self, key: &FlowKey) -> (&MapHandle, Vec<u8>) {
+        (if key.src.is_ipv6() { &self.v6 } else { &self.v4 }, encode_key(key))
+    }
+
+    fn encode(&self, key: &FlowKey, flow: &Flow) -> (&MapHandle, Vec<u8>, Vec<u8>) {
+        let (map, octets) = self.locate(key);
+        (map, octets, encode_flow(flow, key.src.is_ipv6()))
+    }
+}
+
+impl Outcomes {
+    /// Those that user space was left to see, by reason.
+    pub const fn missed(&self) -> [(&'static str, u64); 8] {
+        [
+            ("off", self.off),
+            ("unknown", self.unknown),
+            ("odd", self.odd),
+            ("end", self.end),
+            ("stale", self.stale),
+            ("ttl", self.ttl),
+            ("too-big", self.too_big),
+            ("checksum", self.checksum),
+        ]
+    }
+}
+
+/// Octets of `struct path`.
+const PATH: usize = 24;
+
+/// E2BIG, or ENOMEM where the kernel's reserve for such maps is used up for a moment. libbpf-rs has no kind for the
+/// first; the system's number stands in its text.
+fn is_full(error: &libbpf_rs::Error) -> bool {
+    error.kind() == ErrorKind::OutOfMemory || error.to_string().contains("(os error 7)")
+}
+
+/// The counters at `index`, each summed over the processors.
+fn sums<const N: usize>(map: &MapHandle, index: u32) -> Result<[u64; N], ProgramError> {
+    let found = map
+        .lookup_percpu(&index.to_ne_bytes(), MapFlags::ANY)
+        .map_err(|source| ProgramError::map(map, source))?;
+    let mut sums = [0_u64; N];
+    for value in found.unwrap_or_default() {
+        let mut reader = Reader::new(&value);
+        for sum in &mut sums {
+            *sum = sum.wrapping_add(reader.u64());
+        }
+    }
+    Ok(sums)
+}
+
+fn octets_of(address: IpAddr) -> Vec<u8> {
+    match address {
+        IpAddr::V4(v4) => v4.octets().to_vec(),
+        IpAddr::V6(v6) => v6.octets().to_vec(),
+    }
+}
+
+/// `struct key4`, `struct key6`.
+fn encode_key(key: &FlowKey) -> Vec<u8> {
+    let mut octets = octets_of(key.src);
+    octets.extend(octets_of(key.dst));
+    octets.extend(key.src_port.to_be_bytes());
+    octets.extend(key.dst_port.to_be_bytes());
+    octets.extend([key.proto.0, 0, 0, 0]);
+    octets
+}
+
+fn decode_key(octets: &[u8], is_v6: bool) -> Option<FlowKey> {
+    let mut reader = Reader::new(octets);
+    let (src, dst) = (reader.address(is_v6)?, reader.address(is_v6)?);
+    let (src_port, dst_port) = (reader.port(), reader.port());
+    Some(FlowKey { proto: Proto(reader.u8()), src, src_port, dst, dst_port })
+}
+
+/// `struct flow4`, `struct flow6`.
+fn encode_flow(flow: &Flow, is_v6: bool) -> Vec<u8> {
+    let head = Record::<24>::new()
+        .u32(flow.seen)
+        .u32(flow.packets)
+        .u32(flow.epoch)
+        .u32(flow.server)
+        .u16(flow.path)
+        .port(flow.port)
+        .port(flow.gue_port)
+        .u8(flow.rewrite as u8)
+        .u8(u8::from(flow.is_closed));
+    let mut octets = head.octets().to_vec();
+    octets.extend(octets_of(flow.address));
+    octets.resize(if is_v6 { 40 } else { 28 }, 0);
+    octets
+}
+
+fn decode_flow(octets: &[u8], is_v6: bool) -> Option<Flow> {
+    let mut reader = Reader::new(octets);
+    let (seen, packets, epoch, server) = (reader.u32(), reader.u32(), reader.u32(), reader.u32());
+    let (path, port, gue_port) = (reader.u16(), reader.port(), reader.port());
+    let rewrite = match reader.u8() {
+        1 => FlowRewrite::Destination,
+        2 => FlowRewrite::Source,
+        3 => FlowRewrite::Direct,
+        4 => FlowRewrite::Tunnel,
+        _ => return None,
+    };
+    let is_closed = reader.u8() != 0;
+    let address = reader.address(is_v6)?;
+    Some(Flow { rewrite, address, port, gue_port, epoch, server, path, seen, packets, is_closed })
+}
+
+/// `struct path`
+fn encode_path(way: Option<(Egress, Path)>, tunnel_mtu: u16) -> Record<PATH> {
+    let Some((egress, path)) = way else { return Record::new() };
+    Record::new()
+        .u32(egress.ifindex)
+        .u32(egress.device)
+        .u16(path.mtu)
+        .u16(tunnel_mtu)
+        .put(&path.dst_mac.0)
+        .put(&path.src_mac.0)
+}
+
+/// `struct server`
+fn encode_server(server: &FlowServer) -> [u8; 112] {
+    let mtu = server.way.map_or(0, |(_, path)| path.mtu);
+    let tunnel = server.tunnel.filter(|tunnel| tunnel.local.is_ipv6() == tunnel.remote.is_ipv6());
+    let tunnel_mtu = tunnel.and_then(|tunnel| tunnel.inner_mtu(mtu)).unwrap_or(0);
+    let (kind, port) = match tunnel.map(|tunnel| tunnel.encapsulation) {
+        // What has a checksum of its own is left to user space.
+        Some(Encapsulation::Gue { port, checksum: false }) => (1, port),
+        Some(Encapsulation::Gre { checksum: false }) => (2, 0),
+        Some(Encapsulation::Ipip) | None => (0, 0),
+        Some(Encapsulation::Gue { .. } | Encapsulation::Gre { .. }) => (u8::MAX, 0),
+    };
+    let tunnel_mtu = if kind == u8::MAX { 0 } else { tunnel_mtu };
+    let ends = tunnel.map_or([[0; 16]; 2], |tunnel| [tunnel.local, tunnel.remote].map(address_key));
+    let [local, remote] = ends;
+    *Record::<112>::new()
+        .put(encode_path(server.way, tunnel_mtu).octets())
+        .u8(u8::from(server.is_there))
+        .u8(u8::from(tunnel.is_some_and(|tunnel| tunnel.remote.is_ipv6())))
+        .u8(kind)
+        .u8(u8::from(tunnel.is_some_and(|tunnel| tunnel.pmtu_disc)))
+        .port(port)
+        .u16(0)
+        .put(&local)
+        .put(&remote)
+        .put(&server.identity)
+        .octets()
+}
