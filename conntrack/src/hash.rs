@@ -10,6 +10,8 @@ use crate::template::{TemplateKey, TemplateService};
 
 /// Words of the longest key: two IPv6 addresses, a port and a protocol.
 const WORDS: usize = 5;
+/// Octets of a word.
+const WORD: usize = 8;
 
 /// Hashes keys with the secret of one table.
 ///
@@ -50,7 +52,19 @@ impl Keyed {
         }
     }
 
-    pub(crate) fn template(&self, key: &TemplateKey) -> u64 {
+    /// Of a template, and of what a persistence engine found for it.
+    pub(crate) fn template(&self, key: &TemplateKey, data: &[u8]) -> u64 {
+        let hash = self.template_key(key);
+        // Most templates have no data, and none has many octets.
+        data.chunks(WORD).fold(hash, |hash, octets| {
+            let mut word = [0; WORD];
+            word.iter_mut().zip(octets).for_each(|(to, from)| *to = *from);
+            let len = octets.len() as u64;
+            self.words([hash, u64::from_le_bytes(word), len])
+        })
+    }
+
+    fn template_key(&self, key: &TemplateKey) -> u64 {
         let (high, low) = halves_of(key.client);
         let proto = u64::from(key.proto.0) << 32;
         match key.service {

@@ -20,6 +20,6 @@ pub use sctp::{SctpEvent, SctpState};
 pub use state::{Activity, State, Transition};
 pub use table::{Expired, InsertError, Table};
 pub use tcp::{Side, TcpEvent, TcpFlags, TcpState, TcpTable};
-pub use template::{Lease, Template, TemplateKey, TemplateService};
+pub use template::{Lease, NewTemplate, Template, TemplateKey, TemplateService};
 pub use tick::Tick;
 pub use timeouts::Timeouts;

@@ -37,6 +37,22 @@ pub enum TemplateService {
     Mark(u32),
 }
 
+/// What makes a template.
+#[derive(Debug)]
+pub struct NewTemplate<'a, T> {
+    /// Whom it is for.
+    pub key: TemplateKey,
+    /// What a persistence engine found in the client's packet, such as a Call-ID: it is part of what the template is
+    /// looked up by. Empty without an engine.
+    pub data: &'a [u8],
+    /// The real server it leads to.
+    pub server: SocketAddr,
+    /// What the template is bound to; dropped with it.
+    pub binding: T,
+    /// How long it lives after a client's last new connection, in seconds.
+    pub timeout: u32,
+}
+
 /// A template.
 pub struct Template<T> {
     /// Where it stands in the table's wheel, once it does.
@@ -51,19 +67,16 @@ pub struct Template<T> {
     conns: AtomicU32,
     packets: AtomicU32,
     key: TemplateKey,
+    data: Box<[u8]>,
     server: (IpAddr, u16),
     assured: AtomicBool,
     valid: AtomicBool,
 }
 
 impl<T> Template<T> {
-    pub(crate) const fn new(
-        key: TemplateKey,
-        server: SocketAddr,
-        binding: T,
-        timeout: u32,
-        expires: Tick,
-    ) -> Self {
+    pub(crate) fn new(new: NewTemplate<'_, T>, now: Tick) -> Self {
+        let NewTemplate { key, data, server, binding, timeout } = new;
+        let expires = now + Duration::from_secs(u64::from(timeout));
         Self {
             timer: OnceLock::new(),
             slot: AtomicU64::new(0),
@@ -74,6 +87,7 @@ impl<T> Template<T> {
             conns: AtomicU32::new(0),
             packets: AtomicU32::new(0),
             key,
+            data: data.into(),
             server: (server.ip(), server.port()),
             assured: AtomicBool::new(false),
             valid: AtomicBool::new(true),
@@ -83,6 +97,11 @@ impl<T> Template<T> {
     /// Whom the template is for.
     pub const fn key(&self) -> &TemplateKey {
         &self.key
+    }
+
+    /// What a persistence engine found in the client's packet; empty without an engine.
+    pub const fn data(&self) -> &[u8] {
+        &self.data
     }
 
     /// The real server it leads to.
@@ -207,6 +226,7 @@ impl<T: fmt::Debug> fmt::Debug for Template<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Template")
             .field("key", &self.key)
+            .field("data", &self.data)
             .field("server", &self.server())
             .field("binding", &self.binding)
             .field("expires", &self.expires())

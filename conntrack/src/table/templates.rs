@@ -1,9 +1,7 @@
 //! The templates' part of the table.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry as Place;
@@ -13,7 +11,7 @@ use super::sweep::BATCH;
 use super::thin::{lots, sample};
 use super::{Expired, InsertError, SHARDS, Table, visit};
 use crate::hash::{Keyed, Ready};
-use crate::template::{Lease, Template, TemplateKey};
+use crate::template::{Lease, NewTemplate, Template, TemplateKey};
 use crate::tick::Tick;
 use crate::wheel::{Timer, Wheel};
 
@@ -30,42 +28,43 @@ pub(super) struct Templates<T> {
 }
 
 impl<B, T> Table<B, T> {
-    /// Finds the template for `key` and hangs a new connection on it, if its server will do.
+    /// Finds the template for `key`, and for what a persistence engine found (empty without an engine), and hangs a
+    /// new connection on it, if its server will do.
     ///
     /// Where `usable` says no, the template matches nobody any more, though it lives on until its time is over
     /// (the kernel's `ip_vs_check_template`). Otherwise its timer is armed anew. The lease goes into
     /// [`NewConn::template`](crate::NewConn::template).
-    pub fn lease(&self, key: &TemplateKey, now: Tick, usable: impl FnOnce(&T) -> bool) -> Option<Lease<T>> {
+    pub fn lease(
+        &self,
+        key: &TemplateKey,
+        data: &[u8],
+        now: Tick,
+        usable: impl FnOnce(&T) -> bool,
+    ) -> Option<Lease<T>> {
         visit::forbid();
-        self.templates.lease(key, now, usable)
+        self.templates.lease(key, data, now, usable)
     }
 
-    /// Makes a template that leads to `server` and hangs a new connection on it. `timeout` is in seconds.
+    /// Makes a template and hangs a new connection on it.
     ///
     /// # Errors
     ///
-    /// [`InsertError::Full`] at the limit, [`InsertError::Exists`] when there is a template for `key`.
-    pub fn insert_template(
-        &self,
-        key: TemplateKey,
-        server: SocketAddr,
-        binding: T,
-        timeout: u32,
-        now: Tick,
-    ) -> Result<Lease<T>, InsertError<T>> {
+    /// [`InsertError::Full`] at the limit, [`InsertError::Exists`] when there is one for the same key and data.
+    pub fn insert_template(&self, new: NewTemplate<'_, T>, now: Tick) -> Result<Lease<T>, InsertError<T>> {
         visit::forbid();
-        self.templates.insert(key, server, binding, timeout, now, |old| self.fall(Expired::Template(old)))
+        self.templates.insert(new, now, |old| self.fall(Expired::Template(old)))
     }
 
-    /// Runs `f` on the template for `key`, leaving its timer alone. `f` must not call the table.
+    /// Runs `f` on the template for `key` and `data`, leaving its timer alone. `f` must not call the table.
     pub fn with_template<R>(
         &self,
         key: &TemplateKey,
+        data: &[u8],
         now: Tick,
         f: impl FnOnce(&Template<T>) -> R,
     ) -> Option<R> {
         let _visit = visit::enter();
-        self.templates.with(key, now, f)
+        self.templates.with(key, data, now, f)
     }
 
     /// Ends every template that `unwanted` says yes to and on which nothing hangs, as the removal of servers does;
@@ -102,22 +101,24 @@ impl<T> Templates<T> {
     pub(super) fn with<R>(
         &self,
         key: &TemplateKey,
+        data: &[u8],
         now: Tick,
         f: impl FnOnce(&Template<T>) -> R,
     ) -> Option<R> {
-        let template = self.map.get(&self.hash.template(key))?;
-        matches(&template, key, now).then(|| f(&template))
+        let template = self.map.get(&self.hash.template(key, data))?;
+        matches(&template, key, data, now).then(|| f(&template))
     }
 
     pub(super) fn lease(
         &self,
         key: &TemplateKey,
+        data: &[u8],
         now: Tick,
         usable: impl FnOnce(&T) -> bool,
     ) -> Option<Lease<T>> {
-        let hash = self.hash.template(key);
+        let hash = self.hash.template(key, data);
         let template = Arc::clone(&*self.map.get(&hash)?);
-        if !matches(&template, key, now) {
+        if !matches(&template, key, data, now) {
             return None;
         }
         if !usable(template.binding()) {
@@ -131,18 +132,15 @@ impl<T> Templates<T> {
 
     pub(super) fn insert(
         &self,
-        key: TemplateKey,
-        server: SocketAddr,
-        binding: T,
-        timeout: u32,
+        new: NewTemplate<'_, T>,
         now: Tick,
         fallen: impl FnOnce(Arc<Template<T>>),
     ) -> Result<Lease<T>, InsertError<T>> {
         if self.len.fetch_add(1, Ordering::Relaxed) >= self.limit {
             self.len.fetch_sub(1, Ordering::Relaxed);
-            return Err(InsertError::Full(binding));
+            return Err(InsertError::Full(new.binding));
         }
-        let hash = self.hash.template(&key);
+        let hash = self.hash.template(&new.key, new.data);
         let entry = self.map.entry(hash);
         let mut old = None;
         if let Place::Occupied(place) = &entry {
@@ -151,13 +149,12 @@ impl<T> Templates<T> {
             let makes_room = ended || (place.get().settle(now) && place.get().end());
             if !makes_room {
                 self.len.fetch_sub(1, Ordering::Relaxed);
-                return Err(InsertError::Exists(binding));
+                return Err(InsertError::Exists(new.binding));
             }
             old = Some((Arc::clone(place.get()), ended));
         }
-        let expires = now + Duration::from_secs(u64::from(timeout));
-        let lease = Lease::first(Template::new(key, server, binding, timeout, expires), hash);
-        lease.set_timer(self.wheel.lock().add(Some(lease.share()), expires));
+        let lease = Lease::first(Template::new(new, now), hash);
+        lease.set_timer(self.wheel.lock().add(Some(lease.share()), lease.expires()));
         // The guard that is given back holds the shard.
         drop(entry.insert(lease.share()));
         if let Some((old, ended)) = old {
@@ -295,8 +292,9 @@ impl<T> Templates<T> {
     }
 }
 
-fn matches<T>(template: &Template<T>, key: &TemplateKey, now: Tick) -> bool {
-    template.key() == key && template.is_valid() && !template.has_ended() && !template.settle(now)
+fn matches<T>(template: &Template<T>, key: &TemplateKey, data: &[u8], now: Tick) -> bool {
+    let is_it = template.key() == key && template.data() == data;
+    is_it && template.is_valid() && !template.has_ended() && !template.settle(now)
 }
 
 #[cfg(test)]
