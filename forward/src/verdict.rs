@@ -91,6 +91,8 @@ drop_reasons! {
     TableFull = "table-full",
     /// A new connection that must wait for an old one with the same ports to be forgotten.
     ConnectionReuse = "connection-reuse",
+    /// No Call-ID in a packet whose service keeps calls together by it (`--pe sip`).
+    NoCallId = "no-call-id",
     /// A new connection refused by the defence against attacks (`drop_packet`).
     Defence = "defence",
     /// An answer of a real server that belongs to no connection; the server is told (`nat_icmp_send`).

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use lvs_conntrack::{Proto, Timeouts};
 use lvs_forward::DropReason;
 
-use crate::destination::{DestinationId, Stats};
+use crate::destination::{Destination, DestinationId, Stats};
 use crate::mark::{Candidate, Marks};
 use crate::message::{Family, ForwardMethod, ServiceId, Transport};
 use crate::resolve::{Fib, NextHop};
@@ -36,6 +36,15 @@ pub struct Hop {
     pub service: Arc<Stats>,
 }
 
+/// A server whose own first packets begin connections, and the service they are from.
+#[derive(Debug)]
+pub struct Originator {
+    /// The service.
+    pub service: Arc<Service>,
+    /// The server.
+    pub destination: Arc<Destination>,
+}
+
 type Fast = foldhash::fast::RandomState;
 
 /// Everything a worker needs to know to forward a packet, beside the connections.
@@ -58,6 +67,8 @@ pub struct Snapshot {
     masqueraded: HashSet<IpAddr, Fast>,
     /// Masquerading servers with their ports; under protocol 0 those of marks, whose protocol is not known.
     real_services: HashSet<(u8, IpAddr, u16), Fast>,
+    /// Masquerading servers of UDP by address and port, where their service has a persistence engine.
+    originators: HashMap<(IpAddr, u16), Originator, Fast>,
     /// Values of `net.ipv4.vs`.
     pub sysctls: Sysctls,
     /// Timeouts of the connection states.
@@ -79,6 +90,7 @@ impl Snapshot {
                 let destination = &member.destination;
                 if snapshot.hop(destination.id()).is_some_and(|hop| hop.method == ForwardMethod::Masquerade) {
                     snapshot.masqueraded.insert(destination.rip());
+                    snapshot.note_originator(&service, destination);
                     let proto = match service.id {
                         ServiceId::Mark { .. } => Proto::IP,
                         ServiceId::Address { transport, .. } => number(transport),
@@ -99,6 +111,21 @@ impl Snapshot {
             }
         }
         snapshot
+    }
+
+    /// Of several services that one server belongs to, the last one counts.
+    fn note_originator(&mut self, service: &Arc<Service>, destination: &Arc<Destination>) {
+        let carries_udp = match service.id {
+            ServiceId::Mark { .. } => true,
+            ServiceId::Address { transport, .. } => transport == Transport::Udp,
+        };
+        let at = (destination.rip(), destination.port());
+        if carries_udp && service.engine.is_some() {
+            let (service, destination) = (Arc::clone(service), Arc::clone(destination));
+            self.originators.insert(at, Originator { service, destination });
+        } else if carries_udp {
+            self.originators.remove(&at);
+        }
     }
 
     /// Makes the addresses of the services local even where no interface carries them.
@@ -132,6 +159,12 @@ impl Snapshot {
     /// True for the address and port of a masquerading server of this protocol (`ip_vs_has_real_service`).
     pub fn is_real_service(&self, proto: Proto, rip: IpAddr, port: u16) -> bool {
         [proto, Proto::IP].iter().any(|proto| self.real_services.contains(&(proto.0, rip, port)))
+    }
+
+    /// The server of this address and port, if what it says first begins a connection.
+    pub fn originator(&self, rip: IpAddr, port: u16) -> Option<&Originator> {
+        // Most directors have none.
+        if self.originators.is_empty() { None } else { self.originators.get(&(rip, port)) }
     }
 
     /// The destination's way, while it belongs to a service.

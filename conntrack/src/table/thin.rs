@@ -88,7 +88,7 @@ mod tests {
     use std::net::SocketAddr;
 
     use super::*;
-    use crate::{FlowKey, NewConn, Proto, TemplateKey, TemplateService};
+    use crate::{FlowKey, NewConn, NewTemplate, Proto, TemplateKey, TemplateService};
 
     const NOW: Tick = Tick::from_millis(1000);
 
@@ -116,6 +116,10 @@ mod tests {
     fn of_template(client: u8) -> TemplateKey {
         let service = TemplateService::Address([10, 9, 9, 9].into(), 80);
         TemplateKey { proto: Proto::TCP, client: [192, 0, 2, client].into(), service }
+    }
+
+    fn template(client: u8) -> NewTemplate<'static, u32> {
+        NewTemplate { key: of_template(client), data: &[], server: server(), binding: 0, timeout: 100 }
     }
 
     fn with_conns(count: u32) -> Table<u32> {
@@ -177,12 +181,12 @@ mod tests {
     #[test]
     fn a_template_goes_unless_connections_hang_on_it() {
         let table = Table::<u32>::new(100, 7);
-        let held = table.insert_template(of_template(1), server(), 0, 100, NOW).unwrap();
-        drop(table.insert_template(of_template(2), server(), 0, 100, NOW).unwrap());
+        let held = table.insert_template(template(1), NOW).unwrap();
+        drop(table.insert_template(template(2), NOW).unwrap());
         let mut draw = dice(5);
         let ended: usize = (0..1000).map(|_| table.thin(NOW, &mut draw, |_| true, |_| true)).sum();
         assert_eq!((ended, table.templates_len()), (1, 1));
-        assert!(table.with_template(&of_template(1), NOW, |_| ()).is_some());
+        assert!(table.with_template(&of_template(1), &[], NOW, |_| ()).is_some());
         let mut handed_out = 0;
         table.sweep(NOW, usize::MAX, |_| handed_out += 1);
         assert_eq!(handed_out, 1);
@@ -192,7 +196,7 @@ mod tests {
     #[test]
     fn a_template_that_is_not_assured_goes_with_the_last_connection_that_goes() {
         let table = Table::new(100, 7);
-        let lease = table.insert_template(of_template(1), server(), 0, 100, NOW).unwrap();
+        let lease = table.insert_template(template(1), NOW).unwrap();
         let new = NewConn {
             key: flow(1),
             server: server(),

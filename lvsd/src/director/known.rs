@@ -1,5 +1,7 @@
 //! A packet of a connection that is known: the connection is brought up to date and says where the packet goes.
 
+use std::net::SocketAddr;
+
 use lvs_conntrack::{Direction, FlowKey, SctpState, State, TcpState};
 use lvs_forward::{DropReason, Refused};
 
@@ -66,24 +68,12 @@ impl Lane {
     /// A server's packet of a known connection (`ip_vs_out_hook`). What the host's forwarding would refuse before
     /// IPVS saw it does not reach the connection.
     fn outbound(&self, conn: &mut Connection, snapshot: &Snapshot, arrival: &Arrival<'_, '_>) -> Known {
-        let headers = &arrival.headers;
-        let next = match snapshot.fib.lookup(headers.dst) {
-            Ok(next) => next,
-            Err(reason) => return Known::Drop(reason),
-        };
-        let passage = Passage::to_client(next, conn.key().dst, conn.key().dst_port);
-        if headers.ttl <= 1 && next != NextHop::Local {
-            return Known::Refused(Refused::TtlExceeded);
+        let vip = SocketAddr::new(conn.key().dst, conn.key().dst_port);
+        let back = way_back(snapshot, arrival, vip);
+        if let Known::Forward(_) = back {
+            self.count_reply(conn, snapshot, arrival);
         }
-        if let Some(path) = next.path()
-            && arrival.datagram.map_or(headers.len(), |datagram| datagram.largest().into())
-                > usize::from(path.mtu)
-            && (headers.is_ipv6() || headers.dont_fragment)
-        {
-            return Known::Refused(Refused::TooBig(path.mtu));
-        }
-        self.count_reply(conn, snapshot, arrival);
-        Known::Forward(passage)
+        back
     }
 
     /// Counts a server's packet and brings its connection up to date.
@@ -101,6 +91,26 @@ impl Lane {
             hop.service.packet_out(self.number(), bytes);
         }
     }
+}
+
+/// How a server's packet gets to its client, if the host's forwarding would let it.
+pub(super) fn way_back(snapshot: &Snapshot, arrival: &Arrival<'_, '_>, vip: SocketAddr) -> Known {
+    let headers = &arrival.headers;
+    let next = match snapshot.fib.lookup(headers.dst) {
+        Ok(next) => next,
+        Err(reason) => return Known::Drop(reason),
+    };
+    if headers.ttl <= 1 && next != NextHop::Local {
+        return Known::Refused(Refused::TtlExceeded);
+    }
+    if let Some(path) = next.path()
+        && arrival.datagram.map_or(headers.len(), |datagram| datagram.largest().into())
+            > usize::from(path.mtu)
+        && (headers.is_ipv6() || headers.dont_fragment)
+    {
+        return Known::Refused(Refused::TooBig(path.mtu));
+    }
+    Known::Forward(Passage::to_client(next, vip.ip(), vip.port()))
 }
 
 /// True for a connection that a new SYN or INIT may begin anew (`is_new_conn_expected`).

@@ -11,12 +11,14 @@
 
 mod answer;
 mod binding;
+mod call_id;
 mod datagram;
 mod fragments;
 mod icmp;
 mod known;
 mod lane;
 mod limit;
+mod originate;
 mod passage;
 mod persist;
 mod pieces;

@@ -1,5 +1,5 @@
 //! Packets for elsewhere that no NAT connection knows: answers of servers behind direct routing or a tunnel that
-//! come this way all the same, and answers whose connection is forgotten.
+//! come this way all the same, what servers say first, and answers whose connection is forgotten.
 
 use lvs_conntrack::FlowKey;
 use lvs_forward::icmp::Error;
@@ -28,6 +28,11 @@ impl Lane {
             }
             false
         });
+        if is_half.is_none()
+            && let Some(verdict) = self.originate(plane, snapshot, arrival, key)
+        {
+            return verdict;
+        }
         let tells = snapshot.sysctls.nat_icmp_send != 0 && is_half != Some(true);
         if tells && !is_end(arrival) && snapshot.is_real_service(key.proto, key.src, key.src_port) {
             return self.tell_server(snapshot, arrival);

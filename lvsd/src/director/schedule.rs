@@ -1,6 +1,6 @@
 //! The first packet of a connection: which service it is for, and which server it is given.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use lvs_conntrack::{Conn, Direction, FlowKey, InsertError, NewConn, Proto};
@@ -168,19 +168,5 @@ fn may_begin(headers: &Headers, snapshot: &Snapshot) -> bool {
         // An error about a connection that is not known (`schedule_icmp`).
         Transport::Icmp { .. } => snapshot.sysctls.schedule_icmp != 0,
         Transport::Other | Transport::Later => false,
-    }
-}
-
-/// The address with all but its first `netmask` bits cleared.
-pub(super) fn masked(addr: IpAddr, netmask: u8) -> IpAddr {
-    match addr {
-        IpAddr::V4(v4) => {
-            let mask = u32::MAX.checked_shl(32u32.saturating_sub(netmask.into())).unwrap_or(0);
-            IpAddr::V4((v4.to_bits() & mask).into())
-        }
-        IpAddr::V6(v6) => {
-            let mask = u128::MAX.checked_shl(128u32.saturating_sub(netmask.into())).unwrap_or(0);
-            IpAddr::V6((v6.to_bits() & mask).into())
-        }
     }
 }

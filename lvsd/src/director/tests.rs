@@ -3,6 +3,7 @@
 mod frames;
 mod scene;
 
+mod calls;
 mod connections;
 mod defence;
 mod errors;

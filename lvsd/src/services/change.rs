@@ -3,6 +3,7 @@
 use lvs_conntrack::Tick;
 
 use super::Registry;
+use super::engine::Engine;
 use super::entry::Entry;
 use crate::message::{Family, Refusal, ServiceId, Timeouts, VirtualService};
 
@@ -77,11 +78,9 @@ fn zero(entry: &mut Entry) {
     }
 }
 
-/// What the kernel asks of a declaration, apart from its scheduler. There is no persistence engine yet.
+/// What the kernel asks of a declaration, apart from its scheduler.
 fn check(declared: &VirtualService) -> Result<(), Refusal> {
-    if declared.persistence_engine.as_deref().is_some_and(|engine| !engine.is_empty()) {
-        return Err(Refusal::NoEntry);
-    }
+    Engine::of(declared)?;
     match declared.id.family() {
         Family::Ipv4 if declared.netmask > 32 => Err(Refusal::Invalid),
         Family::Ipv6 if declared.netmask < 1 || declared.netmask > 128 => Err(Refusal::Invalid),

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use lvs_sched::{Flags, Kind, Pool, Scheduler, Weight};
 
+use super::engine::Engine;
 use super::meter::Meter;
 use super::service::{Member, Members, Persistence, Service};
 use crate::destination::{Destination, Stats, Watch};
@@ -160,8 +161,10 @@ fn running(
         timeout: Duration::from_secs(u64::from(seconds)),
         netmask: declared.netmask,
     });
+    // A name that is no engine's was refused before.
+    let engine = Engine::of(declared).unwrap_or_default();
     let stats = Arc::clone(stats);
-    Arc::new(Service::new(declared.id, persistence, declared.one_packet, stats, pool, scheduler))
+    Arc::new(Service::new(declared.id, persistence, engine, declared.one_packet, stats, pool, scheduler))
 }
 
 fn kind_of(declared: &VirtualService) -> Result<Option<Kind>, Refusal> {

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use lvs_conntrack::{Template, TemplateService, Tick};
 
 use super::Registry;
+use super::engine::Engine;
 use super::entry::{Entry, Server};
 use crate::destination::Lease;
 use crate::director::Binding;
@@ -118,8 +119,13 @@ fn listed_template(template: &Template<Lease>, now: Tick) -> ConnectionListing {
         service_port: ports.0,
         rip: server.ip(),
         server_port: ports.1,
-        persistence: None,
+        persistence: engine_data(template.data()),
     }
+}
+
+/// The engine's name and what it found; there is but one engine, whose data is text.
+fn engine_data(data: &[u8]) -> Option<(String, String)> {
+    (!data.is_empty()).then(|| (Engine::Sip.name().into(), String::from_utf8_lossy(data).into_owned()))
 }
 
 /// The mark in the first four octets of an address of the client's family, where the kernel keeps it.

@@ -7,6 +7,7 @@
 
 mod change;
 mod clock;
+mod engine;
 mod entry;
 mod listing;
 mod meter;
@@ -20,6 +21,7 @@ use std::sync::Arc;
 
 use lvs_conntrack::{Tick, Timeouts};
 
+pub use engine::Engine;
 pub use service::{Member, Members, Persistence, Service};
 pub use sysctl::Sysctls;
 

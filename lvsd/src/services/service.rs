@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use lvs_sched::{Flow, Pool, Scheduler, Slot, Weight};
 
+use super::engine::Engine;
 use crate::destination::{Destination, Stats};
 use crate::message::ServiceId;
 
@@ -88,6 +89,8 @@ pub struct Service {
     pub id: ServiceId,
     /// Its persistence, if it has one.
     pub persistence: Option<Persistence>,
+    /// What its persistence goes by beside the client's address, if by anything.
+    pub engine: Option<Engine>,
     /// Every datagram is scheduled anew.
     pub one_packet: bool,
     /// Its counters, the same in every generation.
@@ -101,12 +104,13 @@ impl Service {
     pub fn new(
         id: ServiceId,
         persistence: Option<Persistence>,
+        engine: Option<Engine>,
         one_packet: bool,
         stats: Arc<Stats>,
         pool: Arc<Members>,
         scheduler: Option<Arc<dyn Scheduler>>,
     ) -> Self {
-        Self { id, persistence, one_packet, stats, pool, scheduler }
+        Self { id, persistence, engine, one_packet, stats, pool, scheduler }
     }
 
     /// Chooses the destination of a new connection.

@@ -123,9 +123,9 @@ fn service_flags(service: &VirtualService) -> String {
         if let Some(mask) = mask(service) {
             let _ = write!(text, " mask {mask}");
         }
-    }
-    if let Some(engine) = &service.persistence_engine {
-        let _ = write!(text, " pe {engine}");
+        if let Some(engine) = &service.persistence_engine {
+            let _ = write!(text, " pe {engine}");
+        }
     }
     if service.one_packet {
         text.push_str(" ops");
