@@ -11,6 +11,7 @@ use crate::config::XdpMode;
 use crate::control::DEFAULT_SOCKET;
 use crate::mark::{MarkRule, PortRange, network};
 use crate::message::Transport;
+use crate::proc::File;
 
 const EXIT_STATUS: &str = "\
 Exit status:
@@ -51,6 +52,9 @@ pub enum Command {
     Status(QueryArgs),
     /// Show which packets the running director dropped, and why
     Drops(QueryArgs),
+    /// Show what the kernel's IPVS shows in a file of /proc/net
+    #[command(after_help = PROC_EXAMPLES)]
+    Proc(ProcArgs),
     /// Show or set the values of net.ipv4.vs, by the kernel's names
     #[command(after_help = SYSCTL_EXAMPLES)]
     Sysctl(SysctlArgs),
@@ -217,6 +221,25 @@ pub struct QueryArgs {
     #[arg(long)]
     pub json: bool,
 }
+
+/// What `lvsd proc` takes.
+#[derive(Debug, Args)]
+pub struct ProcArgs {
+    /// The file's name
+    #[arg(value_name = "NAME")]
+    pub file: File,
+    /// Whom to ask, and how to print.
+    #[command(flatten)]
+    pub query: QueryArgs,
+}
+
+const PROC_EXAMPLES: &str = "\
+Examples:
+  lvsd proc ip_vs                     services and servers, addresses and ports in hexadecimal digits
+  lvsd proc ip_vs_stats --json        the counters of all services together, for a program
+
+The running director also keeps them as files under /run/lvsd/proc ([proc] in lvsd.toml): there
+`node_exporter --path.procfs=/run/lvsd/proc --collector.disable-defaults --collector.ipvs` finds them.";
 
 const SYSCTL_EXAMPLES: &str = "\
 Examples:

@@ -8,7 +8,9 @@ use clap::Parser;
 use tracing_subscriber::EnvFilter;
 
 use crate::adm::Backend;
-use crate::args::{Cli, Command, LabServerArgs, MarkCommand, QueryArgs, ReplayArgs, RunArgs, SysctlArgs};
+use crate::args::{
+    Cli, Command, LabServerArgs, MarkCommand, ProcArgs, QueryArgs, ReplayArgs, RunArgs, SysctlArgs,
+};
 use crate::config::{Config, ConfigError, nearest};
 use crate::control::Client;
 use crate::mark::MarkRule;
@@ -44,6 +46,7 @@ pub fn main() -> ExitCode {
         },
         Command::Status(args) => query(&args, Request::Status),
         Command::Drops(args) => query(&args, Request::Drops),
+        Command::Proc(args) => proc_file(&args),
         Command::Sysctl(args) => sysctl(&args),
         Command::Mark(command) => mark(&command),
         Command::Replay(args) => play(&args),
@@ -93,10 +96,20 @@ fn configuration(args: &RunArgs) -> Result<Config, ConfigError> {
 }
 
 fn query(args: &QueryArgs, request: Request) -> ExitCode {
+    shown(args, request, report::text)
+}
+
+fn proc_file(args: &ProcArgs) -> ExitCode {
+    let text = |response: &Response| args.file.text(response).unwrap_or_else(|| report::json(response));
+    shown(&args.query, args.file.request(), text)
+}
+
+/// Asks, and prints the answer as JSON or as `text` has it.
+fn shown(args: &QueryArgs, request: Request, text: impl FnOnce(&Response) -> String) -> ExitCode {
     match Client::new(&args.socket).call(request) {
         Ok(Response::Refused { error }) => complain(error, FAILED),
         Ok(response) => {
-            let text = if args.json { report::json(&response) } else { report::text(&response) };
+            let text = if args.json { report::json(&response) } else { text(&response) };
             // A reader that has gone away has seen enough.
             let _ = io::stdout().lock().write_all(text.as_bytes());
             ExitCode::SUCCESS

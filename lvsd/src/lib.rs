@@ -11,6 +11,7 @@ pub mod host;
 pub mod lab;
 pub mod mark;
 pub mod message;
+pub mod proc;
 pub mod replay;
 pub mod report;
 pub mod resolve;

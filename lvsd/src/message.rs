@@ -257,6 +257,8 @@ pub enum Request {
     },
     /// `lvsd mark list`
     Marks,
+    /// The counters of all services together, those that are gone included.
+    Totals,
 }
 
 /// Names a rule for marks.
@@ -380,6 +382,8 @@ pub enum Response {
         /// In their order: the first that fits a packet counts.
         rules: Vec<MarkRule>,
     },
+    /// The counters of all services together.
+    Totals(Totals),
 }
 
 /// Why a request was refused: the error numbers of the kernel's control interface.
@@ -444,6 +448,15 @@ pub struct Stats {
     pub in_bps: u64,
     /// Bytes a second to clients.
     pub out_bps: u64,
+}
+
+/// The counters of all services together since the daemon started, whether the services are still there or not.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Totals {
+    /// Since they were zeroed last, with the rates.
+    pub total: Stats,
+    /// Those of each worker, which are never zeroed; without rates.
+    pub workers: Vec<Stats>,
 }
 
 /// A virtual service, as it runs.

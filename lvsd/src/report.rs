@@ -15,6 +15,12 @@ pub fn json(response: &Response) -> String {
         serde_json::to_string(sysctls)
     } else if let Response::Marks { rules } = response {
         serde_json::to_string(rules)
+    } else if let Response::Totals(totals) = response {
+        serde_json::to_string(totals)
+    } else if let Response::Services { services } = response {
+        serde_json::to_string(services)
+    } else if let Response::Connections { connections } = response {
+        serde_json::to_string(connections)
     } else {
         serde_json::to_string(response)
     };

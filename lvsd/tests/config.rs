@@ -5,7 +5,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use lvsd::config::{Config, ConfigError, XdpMode};
+use lvsd::config::{Config, ConfigError, ProcConfig, XdpMode};
 use lvsd::message::{Family, ForwardMethod, ServiceId, Timeouts, TunnelChecksum, TunnelKind};
 
 fn folder() -> PathBuf {
@@ -73,6 +73,8 @@ fn a_file_can_say_everything_the_rules_can() {
     assert_eq!(config.timeouts, Some(Timeouts { tcp: 900, tcp_fin: 120, udp: 300 }));
     let sysctls = [("expire_nodest_conn", "1".to_owned()), ("sync_threshold", "5 60".to_owned())];
     assert_eq!(config.sysctls, sysctls);
+    let proc = ProcConfig { directory: Some("/run/lvsd-a/proc".into()), interval: 10, connections: 0 };
+    assert_eq!(config.proc, proc);
     assert_eq!(config.host.vips.len(), 2);
     assert_eq!(config.host.source_nat[0].to, Some("192.0.2.1".parse().unwrap()));
 

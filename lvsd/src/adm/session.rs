@@ -136,7 +136,8 @@ impl<'a> Session<'a> {
             | Response::Sysctls { .. }
             | Response::Drops { .. }
             | Response::Status(_)
-            | Response::Marks { .. } => self.unexpected(&response),
+            | Response::Marks { .. }
+            | Response::Totals(_) => self.unexpected(&response),
         })
     }
 
@@ -174,7 +175,8 @@ impl<'a> Session<'a> {
             | Response::Sysctls { .. }
             | Response::Drops { .. }
             | Response::Status(_)
-            | Response::Marks { .. } => return self.unexpected(&response),
+            | Response::Marks { .. }
+            | Response::Totals(_) => return self.unexpected(&response),
         };
         self.print(&text);
         0

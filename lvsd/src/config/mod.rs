@@ -38,6 +38,8 @@ pub struct Config {
     pub timeouts: Option<Timeouts>,
     /// Values of `net.ipv4.vs` to start with: names without that prefix, and values as text.
     pub sysctls: Vec<(&'static str, String)>,
+    /// The files in the format of `/proc/net/ip_vs` and its neighbours.
+    pub proc: ProcConfig,
     /// What is set up on the director's host while the daemon runs.
     pub host: HostConfig,
     /// Which packets carry which firewall mark: the first rule that fits counts.
@@ -53,6 +55,24 @@ pub struct ServiceConfig {
     pub service: VirtualService,
     /// Its servers, in the order they are added.
     pub servers: Vec<RealServer>,
+}
+
+/// The files in the format of `/proc/net/ip_vs` and its neighbours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProcConfig {
+    /// Where they lie, in a directory `net` of this one. When absent, in `/run/lvsd/proc` if the control socket lies
+    /// at its own place too, and nowhere otherwise.
+    pub directory: Option<PathBuf>,
+    /// How often they are written, in seconds; 0 for never.
+    pub interval: u32,
+    /// While there are more connections and templates than this, the files that list them are not there.
+    pub connections: u32,
+}
+
+impl Default for ProcConfig {
+    fn default() -> Self {
+        Self { directory: None, interval: 5, connections: 10_000 }
+    }
 }
 
 /// What is set up on the director's host.

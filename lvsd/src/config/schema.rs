@@ -31,6 +31,8 @@ pub(super) struct File {
     #[serde(default)]
     pub(super) vs: BTreeMap<Text, Spanned<toml::Value>>,
     #[serde(default)]
+    pub(super) proc: Proc,
+    #[serde(default)]
     pub(super) host: Host,
     #[serde(default)]
     pub(super) mark: Vec<Spanned<Mark>>,
@@ -90,6 +92,14 @@ pub(super) struct Timeouts {
     pub(super) tcp: Option<Number>,
     pub(super) tcp_fin: Option<Number>,
     pub(super) udp: Option<Number>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Proc {
+    pub(super) directory: Option<Text>,
+    pub(super) interval: Option<Number>,
+    pub(super) connections: Option<Number>,
 }
 
 #[derive(Debug, Default, Deserialize)]

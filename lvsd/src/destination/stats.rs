@@ -1,5 +1,6 @@
 //! Packet counters of a service or a destination: one cell per worker, so that no two workers write one line.
 
+use std::iter::Sum;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// Counters, summed over the workers.
@@ -27,6 +28,30 @@ struct Cell {
     out_bytes: AtomicU64,
 }
 
+impl Cell {
+    fn read(&self) -> Counters {
+        Counters {
+            conns: self.conns.load(Relaxed),
+            in_packets: self.in_packets.load(Relaxed),
+            in_bytes: self.in_bytes.load(Relaxed),
+            out_packets: self.out_packets.load(Relaxed),
+            out_bytes: self.out_bytes.load(Relaxed),
+        }
+    }
+}
+
+impl Sum for Counters {
+    fn sum<I: Iterator<Item = Self>>(counters: I) -> Self {
+        counters.fold(Self::default(), |sum, counted| Self {
+            conns: sum.conns + counted.conns,
+            in_packets: sum.in_packets + counted.in_packets,
+            in_bytes: sum.in_bytes + counted.in_bytes,
+            out_packets: sum.out_packets + counted.out_packets,
+            out_bytes: sum.out_bytes + counted.out_bytes,
+        })
+    }
+}
+
 /// The counters of all workers.
 #[derive(Debug)]
 pub struct Stats(Box<[Cell]>);
@@ -35,6 +60,11 @@ impl Stats {
     /// Counters for `lanes` workers, at least one.
     pub fn new(lanes: usize) -> Self {
         Self((0..lanes.max(1)).map(|_| Cell::default()).collect())
+    }
+
+    /// How many workers there are counters for.
+    pub fn lanes(&self) -> usize {
+        self.0.len()
     }
 
     /// Counts a connection scheduled by worker `lane`.
@@ -62,13 +92,12 @@ impl Stats {
 
     /// The sum over all workers.
     pub fn sum(&self) -> Counters {
-        self.0.iter().fold(Counters::default(), |sum, cell| Counters {
-            conns: sum.conns + cell.conns.load(Relaxed),
-            in_packets: sum.in_packets + cell.in_packets.load(Relaxed),
-            in_bytes: sum.in_bytes + cell.in_bytes.load(Relaxed),
-            out_packets: sum.out_packets + cell.out_packets.load(Relaxed),
-            out_bytes: sum.out_bytes + cell.out_bytes.load(Relaxed),
-        })
+        self.0.iter().map(Cell::read).sum()
+    }
+
+    /// What worker `lane` has counted.
+    pub fn of(&self, lane: usize) -> Counters {
+        self.0.get(lane).map(Cell::read).unwrap_or_default()
     }
 }
 

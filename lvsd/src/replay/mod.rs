@@ -6,6 +6,7 @@
 //!                                                         {"op": "out", ..} | {"op": "host", ..} | {"op": "drop", ..}
 //! {"op": "ipvsadm", "args": "..", "rc": 0, "text": ""} -> with our own rc and text
 //! {"op": "list", "args": "-Ln", "text": ".."}          -> with our own text
+//! {"op": "list", "args": "proc ip_vs", "text": ".."}   -> the same, of a file of /proc/net
 //! ```
 
 mod host;

@@ -14,6 +14,7 @@ use super::{ReplayError, Topology};
 use crate::adm::{self, Names};
 use crate::director::{Account, Director, Exit, Plane};
 use crate::message::Request;
+use crate::proc::File;
 use crate::services::Registry;
 
 /// Room before a frame for outer headers and behind it for answers.
@@ -72,7 +73,11 @@ impl Stage {
                 set(line, "text", json!(text));
             }
             "list" => {
-                let (_, text) = self.command(&step.args, now);
+                let file = step.args.strip_prefix("proc ");
+                let text = match file {
+                    Some(name) => self.file(name, now)?,
+                    None => self.command(&step.args, now).1,
+                };
                 set(line, "text", json!(text));
             }
             "sysctl" => {
@@ -83,6 +88,13 @@ impl Stage {
             _ => {}
         }
         Ok(Vec::new())
+    }
+
+    /// The text of a file of `/proc/net`.
+    fn file(&mut self, name: &str, now: Tick) -> Result<String, String> {
+        let file = File::ALL.into_iter().find(|file| file.name() == name);
+        let file = file.ok_or_else(|| format!("proc {name}: there is no such file"))?;
+        Ok(file.text(&self.registry.apply(file.request(), now)).unwrap_or_default())
     }
 
     /// Runs an ipvsadm command line; returns its status and all that it printed.

@@ -106,6 +106,12 @@ impl Control {
         response
     }
 
+    /// Connections and templates there are.
+    pub(super) fn connections(&self) -> usize {
+        let table = self.registry.plane().table();
+        table.len() + table.templates_len()
+    }
+
     /// Takes the host as it is now.
     pub(super) fn follow(&mut self, view: &HostView) {
         let port = |index| {
@@ -187,6 +193,7 @@ const fn changes_services(request: &Request) -> bool {
         | Request::Sysctls { .. }
         | Request::Drops
         | Request::Status
-        | Request::Marks => false,
+        | Request::Marks
+        | Request::Totals => false,
     }
 }

@@ -14,6 +14,7 @@ mod control;
 mod guard;
 mod lock;
 mod neighbour;
+mod proc_files;
 mod start;
 
 use std::io::{self, Read};
@@ -76,6 +77,7 @@ struct Daemon {
     watcher: Watcher,
     workers: Vec<JoinHandle<io::Result<()>>>,
     answering: Option<JoinHandle<()>>,
+    proc_files: Option<proc_files::ProcFiles>,
     server_path: std::path::PathBuf,
     attached: guard::Attached,
     host: guard::HostSetUp,
@@ -85,6 +87,7 @@ struct Daemon {
 impl Daemon {
     /// Puts everything back; the stop flag is set already.
     fn end(self) {
+        drop(self.proc_files);
         for worker in self.workers {
             match worker.join() {
                 Ok(Ok(())) => {}

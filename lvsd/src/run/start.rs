@@ -20,6 +20,7 @@ use super::clock::Clock;
 use super::control::Control;
 use super::guard::{Attached, HostSetUp};
 use super::lock::Lock;
+use super::proc_files::ProcFiles;
 use super::{Daemon, answer};
 use crate::config::{Config, XdpMode};
 use crate::control::{BindError, DEFAULT_SOCKET, Server};
@@ -136,12 +137,14 @@ pub(super) fn start(config: &Config, waker: &UnixStream, stop: &Arc<AtomicBool>)
         let pinned = (count > 1).then_some(lane);
         workers.push(spawn(worker, pinned, clock, waker, stop).map_err(RunError::Thread)?);
     }
+    let proc_files = ProcFiles::start(&config.proc, &socket, &control);
     let answering = answer(server, Arc::clone(&control), Arc::clone(stop)).map_err(RunError::Thread)?;
     Ok(Daemon {
         control,
         watcher,
         workers,
         answering: Some(answering),
+        proc_files,
         server_path: socket,
         attached,
         host,

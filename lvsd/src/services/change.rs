@@ -1,5 +1,7 @@
 //! Changes of services: add, edit, delete, flush, zero and the timeouts.
 
+use std::sync::Arc;
+
 use lvs_conntrack::Tick;
 
 use super::Registry;
@@ -37,6 +39,7 @@ impl Registry {
         for server in entry.disband() {
             self.trash.take_in(id, server, now);
         }
+        self.totals.take_in(Arc::clone(entry.stats()));
         Ok(())
     }
 
@@ -47,14 +50,17 @@ impl Registry {
             for server in entry.disband() {
                 self.trash.take_in(id, server, now);
             }
+            self.totals.take_in(Arc::clone(entry.stats()));
         }
     }
 
     /// `ip_vs_zero_service`, `ip_vs_zero_all`
     pub(super) fn zero(&mut self, id: Option<ServiceId>) -> Result<(), Refusal> {
-        match id {
-            Some(id) => zero(self.entry_mut(id)?),
-            None => self.entries.iter_mut().for_each(zero),
+        if let Some(id) = id {
+            zero(self.entry_mut(id)?);
+        } else {
+            self.entries.iter_mut().for_each(zero);
+            self.totals.zero(&self.entries);
         }
         Ok(())
     }

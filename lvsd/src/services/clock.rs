@@ -20,6 +20,7 @@ impl Registry {
     /// [`Plane::sweep`](crate::director::Plane::sweep), which may be called from elsewhere.
     pub fn tick(&mut self, now: Tick) {
         self.trash.tick(now, &mut self.ids);
+        self.totals.let_go();
         if self.clock.next_step > now {
             return;
         }
@@ -39,6 +40,7 @@ impl Registry {
     }
 
     fn estimate(&mut self) {
+        self.totals.step(&self.entries);
         for entry in &mut self.entries {
             let counted = entry.stats().sum();
             entry.meter.step(counted);

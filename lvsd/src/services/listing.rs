@@ -11,7 +11,7 @@ use crate::destination::Lease;
 use crate::director::Binding;
 use crate::message::{
     ConnectionListing, DropListing, Refusal, Response, ServerListing, ServiceId, ServiceListing, Status,
-    Timeouts,
+    Timeouts, Totals,
 };
 
 /// The ports of a template that matches nobody any more (`ip_vs_check_template`).
@@ -36,6 +36,10 @@ impl Registry {
 
     pub(super) const fn shown_timeouts(&self) -> Timeouts {
         Timeouts { tcp: self.timeouts.tcp(), tcp_fin: self.timeouts.tcp_fin(), udp: self.timeouts.udp() }
+    }
+
+    pub(super) fn list_totals(&self) -> Totals {
+        self.totals.read(&self.entries, self.plane.lanes())
     }
 
     pub(super) fn list_drops(&self) -> Response {

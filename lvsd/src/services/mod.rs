@@ -14,6 +14,7 @@ mod meter;
 mod server;
 mod service;
 mod sysctl;
+mod totals;
 mod trash;
 
 use std::net::IpAddr;
@@ -33,6 +34,7 @@ use crate::snapshot::{Hop, Snapshot};
 
 use clock::Clock;
 use entry::Entry;
+use totals::Totals;
 use trash::Trash;
 
 /// The one writer of the configuration.
@@ -41,6 +43,7 @@ pub struct Registry {
     plane: Arc<Plane>,
     entries: Vec<Entry>,
     trash: Trash,
+    totals: Totals,
     ids: Ids,
     clock: Clock,
     sysctls: Sysctls,
@@ -60,6 +63,7 @@ impl Registry {
             plane,
             entries: Vec::new(),
             trash: Trash::default(),
+            totals: Totals::default(),
             ids: Ids::default(),
             clock: Clock::default(),
             sysctls: Sysctls::default(),
@@ -170,6 +174,7 @@ impl Registry {
                 return Ok(self.change_marks(self.marks.without(&which, &self.served)));
             }
             Request::Marks => return Ok(Response::Marks { rules: self.marks.rules().to_vec() }),
+            Request::Totals => return Ok(Response::Totals(self.list_totals())),
         }
         self.publish();
         if removes {

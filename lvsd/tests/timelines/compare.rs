@@ -8,7 +8,7 @@
 //! * the flow label of an outer IPv6 header and of an ICMPv6 error about the very frame that came in: the kernel
 //!   derives it with a key that it draws at each boot,
 //! * the order of connection rows and an expiry by three seconds,
-//! * the rates of `--rate`.
+//! * the rates of `--rate` and of `/proc/net/ip_vs_stats`, and the order of the services in `/proc/net/ip_vs`.
 //!
 //! A frame that the kernel's own TCP answers with a reset, or an echo that it answers, must be handed to the host;
 //! where the kernel emits nothing, dropping a packet and handing it to the host are both right.
@@ -69,6 +69,9 @@ fn listing(their: &Value, our: &Value) -> Option<String> {
 }
 
 fn rows_agree(args: &str, their: &str, our: &str) -> bool {
+    if let Some(name) = args.strip_prefix("proc ") {
+        return file_agrees(name, their, our);
+    }
     if args.contains("--rate") {
         return true;
     }
@@ -85,6 +88,55 @@ fn rows_agree(args: &str, their: &str, our: &str) -> bool {
     their.sort();
     our.sort();
     their.len() == our.len() && their.iter().zip(&our).all(|(their, our)| their.agrees(our))
+}
+
+/// Blanks at a row's end count here.
+fn file_agrees(name: &str, their: &str, our: &str) -> bool {
+    let rows = |text: &str| -> Vec<String> { text.split('\n').map(Into::into).collect() };
+    let (mut their, mut our) = (rows(their), rows(our));
+    match name {
+        "ip_vs" => {
+            // A service with its servers is one thing; the first is the title.
+            let services = |rows: &[String]| {
+                let mut services: Vec<Vec<String>> = Vec::new();
+                for row in rows {
+                    match services.last_mut() {
+                        Some(service) if row.starts_with("  ->") => service.push(row.clone()),
+                        _ => services.push(vec![row.clone()]),
+                    }
+                }
+                services.sort();
+                services
+            };
+            services(&their) == services(&our)
+        }
+        "ip_vs_conn" | "ip_vs_conn_sync" => {
+            // The width of a row is part of it.
+            let row = |row: &String| {
+                let expires = row.rsplit(' ').next().and_then(|word| word.parse::<u32>().ok());
+                let width = row.len().to_string();
+                let mut words: Vec<String> = row.split_whitespace().map(Into::into).collect();
+                if expires.is_some() {
+                    words.pop();
+                }
+                words.push(width);
+                Row { words, seconds: expires.unwrap_or(0) }
+            };
+            let (mut their, mut our): (Vec<Row>, Vec<Row>) =
+                (their.iter().map(row).collect(), our.iter().map(row).collect());
+            their.sort();
+            our.sort();
+            their.len() == our.len() && their.iter().zip(&our).all(|(their, our)| their.agrees(our))
+        }
+        "ip_vs_stats" => {
+            for rows in [&mut their, &mut our] {
+                rows.retain(|row| !row.is_empty());
+                rows.truncate(4);
+            }
+            their == our
+        }
+        _ => their == our,
+    }
 }
 
 /// A connection's row without its expiry, and its expiry in seconds.
@@ -229,4 +281,25 @@ fn a_changed_octet_is_a_difference() {
         assert_eq!(differences(&recorded, &recorded.replace(old, new)).len(), 1, "{old}");
     }
     assert_eq!(differences(&recorded, &recorded.replace(r#""if":"dr""#, r#""if":"dc""#)).len(), 1);
+}
+
+#[test]
+fn a_blank_too_few_is_a_difference_in_a_file() {
+    let title = "IP Virtual Server\nProt\n  -> RemoteAddress:Port\n";
+    let (a, b) = (
+        "TCP  0A090909:0050 rr  \n  -> 0A02000B:1F90      Masq    3      1          0         \n",
+        "FWM  00000001 rr \n",
+    );
+    let file = format!("{title}{a}{b}");
+    assert!(file_agrees("ip_vs", &file, &format!("{title}{b}{a}")));
+    assert!(!file_agrees("ip_vs", &file, &file.replace("rr  ", "rr ")));
+    assert!(!file_agrees("ip_vs", &file, &file.replace("0         \n", "0\n")));
+    assert!(!file_agrees("ip_vs", &file, &format!("{title}{a}")));
+    let conn = "Pro Expires\nTCP C6336407 ESTABLISHED     896\n";
+    assert!(file_agrees("ip_vs_conn", conn, &conn.replace("896", "893")));
+    assert!(!file_agrees("ip_vs_conn", conn, &conn.replace("896", "892")));
+    assert!(!file_agrees("ip_vs_conn", conn, &conn.replace("    896", "896")));
+    let stats = "  Total\n  Conns\n      6\n\n Conns/s\n      1\n";
+    assert!(file_agrees("ip_vs_stats", stats, &stats.replace("      1", "      2")));
+    assert!(!file_agrees("ip_vs_stats", stats, &stats.replace("      6", "      7")));
 }

@@ -15,7 +15,7 @@ use toml::Spanned;
 
 use super::mistake::Mistake;
 use super::schema::{self, Number, Text};
-use super::{Config, HostConfig, SourceNatConfig, VipConfig};
+use super::{Config, HostConfig, ProcConfig, SourceNatConfig, VipConfig};
 use crate::message::Timeouts;
 
 const MAX_INT: i64 = i32::MAX as i64;
@@ -52,6 +52,7 @@ impl Check {
             ),
             timeouts: file.timeouts.map(|timeouts| self.timeouts(&timeouts)),
             sysctls: file.vs.iter().filter_map(|(name, value)| self.sysctl(name, value)).collect(),
+            proc: self.proc_files(file.proc),
             host,
             marks,
             services: self.services(&file.service),
@@ -92,6 +93,26 @@ impl Check {
             tcp: seconds(&timeouts.tcp),
             tcp_fin: seconds(&timeouts.tcp_fin),
             udp: seconds(&timeouts.udp),
+        }
+    }
+
+    fn proc_files(&mut self, proc: schema::Proc) -> ProcConfig {
+        let default = ProcConfig::default();
+        if let Some(directory) = &proc.directory
+            && !directory.as_ref().starts_with('/')
+        {
+            self.mistakes.push(Mistake::new(
+                directory.span(),
+                format!("`{}` is no whole path", directory.as_ref()),
+                "expected a directory such as \"/run/lvsd/proc\"",
+            ));
+        }
+        let seconds = self.optional(proc.interval.as_ref(), "seconds, 0 for no files", 0..=3600);
+        let most = self.optional(proc.connections.as_ref(), "a number of connections", 0..=MAX_INT);
+        ProcConfig {
+            directory: proc.directory.map(|path| path.into_inner().into()),
+            interval: seconds.unwrap_or(default.interval),
+            connections: most.unwrap_or(default.connections),
         }
     }
 
