@@ -13,6 +13,7 @@ use super::passage::Passage;
 use super::pieces::Pieces;
 use super::plane::Plane;
 use super::schedule::Scheduled;
+use super::throttle::Countdown;
 use super::waiting::Waiting;
 use crate::resolve::NextHop;
 use crate::snapshot::Snapshot;
@@ -45,7 +46,7 @@ pub(super) struct Lane {
     /// Where datagrams are put together.
     pub(super) buffer: Vec<u8>,
     /// New packets until the next one is dropped by `drop_packet`.
-    until_drop: i32,
+    pub(super) countdown: Countdown,
 }
 
 impl Lane {
@@ -58,7 +59,7 @@ impl Lane {
             pieces: Pieces::default(),
             fragments: Fragments::default(),
             buffer: Vec::new(),
-            until_drop: 0,
+            countdown: Countdown::default(),
         }
     }
 
@@ -251,19 +252,6 @@ impl Lane {
             }
             NextHop::Local => Verdict::ToHost,
         }
-    }
-
-    /// With `drop_packet` 3, one in so many new packets is dropped (`ip_vs_todrop`).
-    pub(super) const fn defends(&mut self, snapshot: &Snapshot) -> bool {
-        if snapshot.sysctls.drop_packet != 3 || snapshot.sysctls.am_droprate == 0 {
-            return false;
-        }
-        self.until_drop = self.until_drop.saturating_sub(1);
-        if self.until_drop > 0 {
-            return false;
-        }
-        self.until_drop = snapshot.sysctls.am_droprate;
-        true
     }
 }
 

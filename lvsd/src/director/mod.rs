@@ -27,6 +27,7 @@ mod reassembly;
 mod reply;
 mod schedule;
 mod state;
+mod throttle;
 mod waiting;
 
 use std::sync::Arc;

@@ -15,6 +15,7 @@ use crate::resolve::Ask;
 use crate::snapshot::Snapshot;
 
 use super::binding::Binding;
+use super::throttle::Throttle;
 
 /// How many neighbours may be wanted at a time.
 const ASKS: usize = 1024;
@@ -25,6 +26,7 @@ pub struct Plane {
     snapshot: ArcSwap<Snapshot>,
     drops: Drops,
     tallies: Box<[Tally]>,
+    throttle: Throttle,
     asks: Mutex<HashSet<Ask>>,
 }
 
@@ -37,6 +39,7 @@ impl Plane {
             snapshot: ArcSwap::default(),
             drops: Drops::default(),
             tallies: (0..lanes.max(1)).map(|_| Tally::default()).collect(),
+            throttle: Throttle::default(),
             asks: Mutex::default(),
         }
     }
@@ -67,6 +70,11 @@ impl Plane {
     /// What was dropped, by reason, by all workers.
     pub const fn drops(&self) -> &Drops {
         &self.drops
+    }
+
+    /// How many new packets are dropped.
+    pub(crate) const fn throttle(&self) -> &Throttle {
+        &self.throttle
     }
 
     /// One worker's counters.

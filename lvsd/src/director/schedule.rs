@@ -64,7 +64,7 @@ impl Lane {
         if arrival.headers.has_martian_source() {
             return Scheduled::Drop(DropReason::MartianSource);
         }
-        if self.defends(snapshot) {
+        if self.countdown.is_over(plane.throttle()) {
             return Scheduled::Drop(DropReason::Defence);
         }
         if key.src_port == FTP_DATA {
@@ -117,6 +117,9 @@ impl Lane {
         }
         let passage = Passage::to_server(snapshot, hop, method, server);
         if service.one_packet && key.proto == Proto::UDP {
+            if let Some(template) = conn.template() {
+                template.count_packet();
+            }
             // The connection ends with its packet; dropping it gives the counts back.
             drop(conn);
         } else {

@@ -24,8 +24,8 @@ pub(super) fn advance(
     let timeouts = &snapshot.timeouts;
     let transition = match headers.transport {
         Transport::Tcp { flags, .. } => {
-            // The automatic modes wait for a shortage of memory, which is the host's to see.
-            let table = if snapshot.sysctls.secure_tcp == 3 { TcpTable::Secure } else { TcpTable::Normal };
+            // 2 is the automatic mode while memory is short.
+            let table = if snapshot.sysctls.secure_tcp > 1 { TcpTable::Secure } else { TcpTable::Normal };
             Some(conn.on_tcp(TcpFlags(flags), direction, timeouts, table))
         }
         Transport::Udp { .. } => Some(conn.on_udp(direction, timeouts)),

@@ -10,3 +10,4 @@ mod errors;
 mod fragments;
 mod hostile;
 mod marks;
+mod shortage;

@@ -21,6 +21,8 @@ use crate::services::Registry;
 const ROOM: usize = 256;
 /// Connections the replayed director may have.
 const CONNECTIONS: usize = 1 << 20;
+/// The memory that is left, in pages: a GiB, unless `amemthresh` says that this is short.
+const MEMORY: i32 = 1 << 18;
 
 pub(super) struct Stage {
     topology: Topology,
@@ -34,6 +36,7 @@ impl Stage {
         let wrong = |what: String| ReplayError::Line { line: 1, what };
         let plane = Arc::new(Plane::new(1, CONNECTIONS, 1));
         let mut registry = Registry::new(Arc::clone(&plane), 1);
+        registry.set_available_memory(MEMORY);
         registry.set_fib(topology.fib(case)?);
         registry.set_marks(case.marks().map_err(wrong)?).map_err(|error| wrong(error.to_string()))?;
         for (name, value) in &case.sysctl {

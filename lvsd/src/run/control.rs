@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ipnet::IpNet;
 use lvs_conntrack::Tick;
@@ -11,6 +12,7 @@ use lvs_netcfg::HostView;
 
 use super::claim::Claimed;
 use super::clock::Clock;
+use super::memory;
 use crate::config::Config;
 use crate::director::Plane;
 use crate::mark::MarkError;
@@ -22,6 +24,8 @@ use crate::services::Registry;
 const SWEEP: usize = 4096;
 /// How many goes one call makes: what is left is done by the next.
 const GOES: usize = 64;
+/// How often the host's memory is looked at.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// The registry with all that must follow it.
 #[derive(Debug)]
@@ -32,6 +36,8 @@ pub(super) struct Control {
     program: Option<Arc<Program>>,
     served: Vec<String>,
     interfaces: Vec<InterfaceStatus>,
+    /// When the host's memory is looked at again.
+    next_look: Tick,
 }
 
 impl Control {
@@ -49,6 +55,7 @@ impl Control {
             program: None,
             served: config.interfaces.clone(),
             interfaces: Vec::new(),
+            next_look: Tick::ZERO,
         })
     }
 
@@ -60,6 +67,7 @@ impl Control {
         if let Some(timeouts) = config.timeouts {
             self.applied(Request::SetTimeouts(timeouts), || "timeouts".to_owned())?;
         }
+        self.look_at_memory();
         for (name, value) in &config.sysctls {
             self.registry.set_sysctl(name, value).map_err(|error| (format!("vs.{name}"), error))?;
         }
@@ -94,6 +102,9 @@ impl Control {
     /// Answers a request from the control socket.
     pub(super) fn answer(&mut self, request: Request) -> Response {
         let is_change = changes_services(&request);
+        if let Request::Sysctls { .. } = request {
+            self.look_at_memory();
+        }
         let mut response = self.registry.apply(request, self.clock.now());
         if is_change && let Err(error) = self.claim() {
             tracing::error!(%error, "the XDP program was not told of a change; it will be again");
@@ -125,11 +136,23 @@ impl Control {
     /// Lets time pass: connections expire, rates are estimated, schedulers age.
     pub(super) fn tick(&mut self) {
         let now = self.clock.now();
+        if now >= self.next_look && self.registry.watches_memory() {
+            self.look_at_memory();
+        }
         self.registry.tick(now);
         for _ in 0..GOES {
             if self.registry.plane().sweep(now, SWEEP) < SWEEP {
                 break;
             }
+        }
+    }
+
+    /// Tells the registry how much memory the host has left.
+    fn look_at_memory(&mut self) {
+        self.next_look = self.clock.now() + LOOK;
+        match memory::available() {
+            Ok(pages) => self.registry.set_available_memory(pages),
+            Err(error) => tracing::warn!(%error, "how much memory is left is not known"),
         }
     }
 

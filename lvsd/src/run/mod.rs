@@ -13,6 +13,7 @@ mod clock;
 mod control;
 mod guard;
 mod lock;
+mod memory;
 mod neighbour;
 mod proc_files;
 mod start;

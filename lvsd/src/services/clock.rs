@@ -21,6 +21,7 @@ impl Registry {
     pub fn tick(&mut self, now: Tick) {
         self.trash.tick(now, &mut self.ids);
         self.totals.let_go();
+        self.defend(now);
         if self.clock.next_step > now {
             return;
         }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use lvs_sched::{Flags, Kind, Pool, Scheduler, Weight};
 
+use super::Sysctls;
 use super::engine::Engine;
 use super::meter::Meter;
 use super::service::{Member, Members, Persistence, Service};
@@ -137,6 +138,19 @@ impl Entry {
         })));
         let scheduler = self.running.scheduler().map(|old| Arc::from(old.rebuild(pool.as_ref())));
         self.run(pool, scheduler);
+    }
+
+    /// Tells the schedulers that remember addresses for how many seconds they do.
+    pub(super) fn expire_after(&self, sysctls: &Sysctls) {
+        let seconds = match self.kind {
+            Some(Kind::Lblc) => sysctls.lblc_expiration,
+            Some(Kind::Lblcr) => sysctls.lblcr_expiration,
+            _ => return,
+        };
+        if let Some(scheduler) = self.running.scheduler() {
+            // What is over before it began is over at once.
+            scheduler.expire_after(Duration::from_secs(u64::try_from(seconds).unwrap_or(0)));
+        }
     }
 
     fn run(&mut self, pool: Arc<Members>, scheduler: Option<Arc<dyn Scheduler>>) {

@@ -7,6 +7,7 @@
 
 mod change;
 mod clock;
+mod defence;
 mod engine;
 mod entry;
 mod listing;
@@ -33,6 +34,7 @@ use crate::resolve::{Fib, NextHop};
 use crate::snapshot::{Hop, Snapshot};
 
 use clock::Clock;
+use defence::Defence;
 use entry::Entry;
 use totals::Totals;
 use trash::Trash;
@@ -46,6 +48,7 @@ pub struct Registry {
     totals: Totals,
     ids: Ids,
     clock: Clock,
+    defence: Defence,
     sysctls: Sysctls,
     timeouts: Timeouts,
     fib: Arc<Fib>,
@@ -66,6 +69,7 @@ impl Registry {
             totals: Totals::default(),
             ids: Ids::default(),
             clock: Clock::default(),
+            defence: Defence::new(!seed),
             sysctls: Sysctls::default(),
             timeouts: Timeouts::default(),
             fib: Arc::new(Fib::default()),
@@ -135,8 +139,9 @@ impl Registry {
     /// # Errors
     /// As [`Sysctls::set_text`].
     pub fn set_sysctl(&mut self, name: &str, value: &str) -> Result<(), Refusal> {
-        self.sysctls.set_text(name, value)?;
-        self.publish();
+        let mut changed = self.sysctls;
+        changed.set_text(name, value)?;
+        self.change_sysctls(changed);
         Ok(())
     }
 
@@ -193,6 +198,7 @@ impl Registry {
 
     /// Gives the workers the configuration as it is now.
     fn publish(&self) {
+        self.entries.iter().for_each(|entry| entry.expire_after(&self.sysctls));
         let mut hops: Vec<Option<Hop>> = Vec::new();
         hops.resize_with(self.ids.next as usize, || None);
         for (entry, server) in self.entries.iter().flat_map(|e| e.servers().iter().map(move |s| (e, s))) {

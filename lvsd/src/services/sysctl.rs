@@ -169,27 +169,29 @@ impl Sysctls {
             | "sync_threshold"
             | "sync_refresh_period"
             | "sync_retries" => "no effect yet: connections are not synchronised",
-            "lblc_expiration" | "lblcr_expiration" => "no effect yet: 24 hours",
             "cache_bypass" | "ignore_tunneled" => "no effect yet: the director behaves as with 0",
-            "amemthresh" | "drop_entry" => "no effect yet: connections are not dropped when memory is short",
             "conn_lfactor" | "svc_lfactor" => "no effect: these tables grow by themselves",
             _ => return None,
         })
     }
-
-    /// Why setting a name to this value changes nothing here, where it does not.
-    pub fn note_on(name: &str, value: &str) -> Option<&'static str> {
-        let automatic = matches!(value.trim(), "1" | "2");
-        match Self::name(name)? {
-            "drop_packet" | "secure_tcp" if automatic => {
-                Some("no effect yet: only 0 and 3 are honoured, memory is not watched")
-            }
-            name => Self::note(name),
-        }
-    }
 }
 
 impl Registry {
+    /// Puts other values in force. A changed mode of the defence is judged at once (`proc_do_defense_mode`), its
+    /// other values count from the next second on.
+    pub(super) fn change_sysctls(&mut self, changed: Sysctls) {
+        if changed == self.sysctls {
+            return;
+        }
+        let modes = |sysctls: &Sysctls| [sysctls.drop_entry, sysctls.drop_packet, sysctls.secure_tcp];
+        let changes_mode = modes(&changed) != modes(&self.sysctls);
+        self.sysctls = changed;
+        if changes_mode {
+            self.settle_modes();
+        }
+        self.publish();
+    }
+
     /// Reads values and sets those that come with one, all or none; without settings all are read.
     pub(super) fn apply_sysctls(&mut self, settings: &[SysctlSetting]) -> Result<Response, Refusal> {
         let mut changed = self.sysctls;
@@ -199,10 +201,7 @@ impl Registry {
                 changed.set_text(name, value)?;
             }
         }
-        if changed != self.sysctls {
-            self.sysctls = changed;
-            self.publish();
-        }
+        self.change_sysctls(changed);
         let list = |name: &str, note: Option<&str>| SysctlListing {
             name: format!("{PREFIX}{name}"),
             value: self.sysctls.text(name).unwrap_or_default(),
@@ -213,7 +212,7 @@ impl Registry {
         } else {
             let known = |setting: &SysctlSetting| {
                 let name = Sysctls::name(&setting.name)?;
-                let note = setting.value.as_ref().and_then(|value| Sysctls::note_on(name, value));
+                let note = setting.value.as_ref().and_then(|_| Sysctls::note(name));
                 Some(list(name, note))
             };
             settings.iter().filter_map(known).collect()
@@ -309,11 +308,11 @@ mod tests {
         let set = [
             setting("conntrack", Some("1")),
             setting("secure_tcp", Some("1")),
-            setting("secure_tcp", Some("3")),
+            setting("snat_reroute", None),
         ];
         let Ok(Response::Sysctls { sysctls }) = registry.apply_sysctls(&set) else { panic!("refused") };
         let noted: Vec<_> = sysctls.iter().map(|listing| listing.note.is_some()).collect();
-        assert_eq!(noted, [true, true, false]);
+        assert_eq!(noted, [true, false, false], "nor does what is only read");
         let Ok(Response::Sysctls { sysctls }) = registry.apply_sysctls(&[]) else { panic!("refused") };
         assert_eq!(sysctls.len(), Sysctls::names().count());
     }

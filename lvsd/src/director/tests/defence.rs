@@ -86,20 +86,6 @@ fn a_full_table_refuses_by_name_and_gives_the_count_back() {
 }
 
 #[test]
-fn drop_packet_drops_one_in_so_many_new_ones() {
-    let mut scene = one("-g");
-    scene.set("drop_packet", "3");
-    scene.set("am_droprate", "4");
-    let dropped = (1..=40).filter(|&port| {
-        let verdict = scene.client_sends(&tcp(client(1, port), at(VIP), SYN)).verdict;
-        verdict == Verdict::Drop(DropReason::Defence)
-    });
-    assert_eq!(dropped.count(), 10);
-    let known = scene.client_sends(&tcp(client(1, 2), at(VIP), ACK));
-    assert_eq!(known.server(), 11, "known connections are left alone");
-}
-
-#[test]
 fn a_backup_forwards_nothing() {
     let mut scene = one("-g");
     scene.set("backup_only", "1");
