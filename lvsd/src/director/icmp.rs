@@ -185,11 +185,12 @@ impl Lane {
             .table()
             .with(&inner.flow(), arrival.now, tunnelled)
             .filter(|tunnelled| *tunnelled)
-            .map(|_| self.tell_client(snapshot, arrival, quoted, &inner))
+            .map(|_| self.tell_client(plane, snapshot, arrival, quoted, &inner))
     }
 
     fn tell_client(
         &mut self,
+        plane: &Plane,
         snapshot: &Snapshot,
         arrival: &mut Arrival<'_, '_>,
         quoted: &Quoted,
@@ -198,7 +199,11 @@ impl Lane {
         if let Err(reason) = icmp::verify(arrival.packet.bytes(), &arrival.headers) {
             return Verdict::Drop(reason);
         }
-        let reported = icmp::reported_mtu(arrival.packet.bytes(), &arrival.headers);
+        let reported = icmp::reported_mtu(arrival.packet.bytes(), &arrival.headers).map(|reported| {
+            let way = snapshot.fib.lookup(quoted.dst).ok();
+            let routed = way.and_then(|next| next.path().map(|path| path.mtu)).unwrap_or(u16::MAX);
+            plane.path_mtus().report(quoted.dst, reported, routed, arrival.now)
+        });
         if reported.is_some() && !quoted.dont_fragment {
             // The client does not look for the path's MTU; its packets are fragmented.
             return Verdict::Drop(DropReason::TooBig);

@@ -20,6 +20,7 @@ mod lane;
 mod limit;
 mod originate;
 mod passage;
+mod path_mtu;
 mod persist;
 mod pieces;
 mod plane;

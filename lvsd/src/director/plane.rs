@@ -15,6 +15,7 @@ use crate::resolve::Ask;
 use crate::snapshot::Snapshot;
 
 use super::binding::Binding;
+use super::path_mtu::PathMtus;
 use super::throttle::Throttle;
 
 /// How many neighbours may be wanted at a time.
@@ -28,6 +29,7 @@ pub struct Plane {
     tallies: Box<[Tally]>,
     throttle: Throttle,
     asks: Mutex<HashSet<Ask>>,
+    path_mtus: PathMtus,
 }
 
 impl Plane {
@@ -41,6 +43,7 @@ impl Plane {
             tallies: (0..lanes.max(1)).map(|_| Tally::default()).collect(),
             throttle: Throttle::default(),
             asks: Mutex::default(),
+            path_mtus: PathMtus::default(),
         }
     }
 
@@ -116,6 +119,11 @@ impl Plane {
         }
         self.table.evict_templates(|template| snapshot.hop(template.binding().destination().id()).is_none());
         self.sweep(now, usize::MAX);
+    }
+
+    /// What is known of the ways to tunnelled servers.
+    pub(crate) const fn path_mtus(&self) -> &PathMtus {
+        &self.path_mtus
     }
 
     /// Puts a neighbour on the list of those to be asked for.

@@ -10,4 +10,5 @@ mod errors;
 mod fragments;
 mod hostile;
 mod marks;
+mod path_mtu;
 mod shortage;

@@ -99,6 +99,16 @@ impl NextHop {
             Self::Local => None,
         }
     }
+
+    /// The same way, for packets of no more than `mtu` octets.
+    #[must_use]
+    pub const fn narrowed(mut self, mtu: u16) -> Self {
+        match &mut self {
+            Self::Ready(path) | Self::Awaiting(path, _) if path.mtu > mtu => path.mtu = mtu,
+            Self::Ready(_) | Self::Awaiting(..) | Self::Local => {}
+        }
+        self
+    }
 }
 
 /// The host's forwarding table.

@@ -22,6 +22,9 @@ impl Registry {
         self.trash.tick(now, &mut self.ids);
         self.totals.let_go();
         self.defend(now);
+        if self.plane.path_mtus().settle(now) {
+            self.publish();
+        }
         if self.clock.next_step > now {
             return;
         }

@@ -224,7 +224,11 @@ impl Registry {
     }
 
     fn next_hop(&self, rip: IpAddr) -> Result<NextHop, lvs_forward::DropReason> {
-        self.fib.lookup(rip)
+        let next = self.fib.lookup(rip)?;
+        Ok(match self.plane.path_mtus().of(rip) {
+            Some(mtu) => next.narrowed(mtu),
+            None => next,
+        })
     }
 }
 
