@@ -110,3 +110,43 @@ fn octavia_finds_a_listeners_members() {
     assert_eq!(members, [("[2001:db8:2::12]:5353".to_owned(), values(["Masq", "5", "0", "0"]))].into());
     assert!(octavia::members(&text, "UDP", "10.9.9.9:54".parse().unwrap()).is_none());
 }
+
+#[test]
+fn both_read_what_the_kernel_itself_wrote_and_find_in_ours_the_same() {
+    let recorded = include_str!("timelines/more/proc-listings.jsonl");
+    let mut answer = Vec::new();
+    lvsd::replay::replay(recorded.as_bytes(), None, &mut answer).unwrap();
+    let texts = |timeline: &str| -> Vec<String> {
+        let lines = timeline.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+        let of_services = lines.filter(|line| line["args"] == "proc ip_vs");
+        of_services.map(|line| line["text"].as_str().unwrap().to_owned()).collect()
+    };
+    let (theirs, ours) = (texts(recorded), texts(std::str::from_utf8(&answer).unwrap()));
+    assert!(theirs.len() > 3, "{}", theirs.len());
+    assert_eq!(theirs.len(), ours.len());
+    for (their, our) in theirs.iter().zip(&ours) {
+        // SCTP is unknown to this reader: it takes its servers for those of the service before, whatever that is.
+        let backends = |text: &str| {
+            let known = without_sctp(text);
+            let mut backends = node::backends(&known).unwrap();
+            backends.sort_by_key(|backend| (backend.proto.clone(), backend.local, backend.remote));
+            backends
+        };
+        assert_eq!(backends(their), backends(our));
+        let service = "10.9.9.9:53".parse().unwrap();
+        assert_eq!(octavia::members(their, "UDP", service), octavia::members(our, "UDP", service));
+    }
+}
+
+fn without_sctp(text: &str) -> String {
+    let mut is_sctp = false;
+    let mut kept = String::new();
+    for line in text.lines() {
+        is_sctp = line.starts_with("SCTP") || (is_sctp && line.starts_with("  ->"));
+        if !is_sctp {
+            kept.push_str(line);
+            kept.push('\n');
+        }
+    }
+    kept
+}

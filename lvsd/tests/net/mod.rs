@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on should end")]
 
 pub mod client;
+pub mod decap;
 pub mod echo;
 pub mod process;
 pub mod trio;
