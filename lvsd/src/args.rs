@@ -55,6 +55,8 @@ pub enum Command {
     /// Show what the kernel's IPVS shows in a file of /proc/net
     #[command(after_help = PROC_EXAMPLES)]
     Proc(ProcArgs),
+    /// Show the real servers' checks: what each said last, when and why, and which quorum stands
+    Health(QueryArgs),
     /// Show or set the values of net.ipv4.vs, by the kernel's names
     #[command(after_help = SYSCTL_EXAMPLES)]
     Sysctl(SysctlArgs),

@@ -47,6 +47,7 @@ pub fn main() -> ExitCode {
         Command::Status(args) => query(&args, Request::Status),
         Command::Drops(args) => query(&args, Request::Drops),
         Command::Proc(args) => proc_file(&args),
+        Command::Health(args) => query(&args, Request::Health),
         Command::Sysctl(args) => sysctl(&args),
         Command::Mark(command) => mark(&command),
         Command::Replay(args) => play(&args),

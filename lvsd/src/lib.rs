@@ -7,6 +7,7 @@ pub mod config;
 pub mod control;
 pub mod destination;
 pub mod director;
+pub mod health;
 pub mod host;
 pub mod lab;
 pub mod mark;

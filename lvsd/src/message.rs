@@ -7,6 +7,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::health::{CheckListing, HealthListing, ServerHealth};
 pub use crate::mark::{MarkRule, PortRange};
 
 /// IPv4 or IPv6.
@@ -257,6 +258,8 @@ pub enum Request {
     },
     /// `lvsd mark list`
     Marks,
+    /// `lvsd health`
+    Health,
     /// The counters of all services together, those that are gone included.
     Totals,
 }
@@ -377,6 +380,11 @@ pub enum Response {
     },
     /// How the daemon is doing.
     Status(Status),
+    /// How the real servers' checks stand.
+    Health {
+        /// The virtual servers that are checked, as declared.
+        virtual_servers: Vec<HealthListing>,
+    },
     /// The rules for marks.
     Marks {
         /// In their order: the first that fits a packet counts.

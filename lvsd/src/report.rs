@@ -1,4 +1,6 @@
-//! What `lvsd status`, `lvsd drops`, `lvsd sysctl` and `lvsd mark list` print.
+//! What `lvsd status`, `lvsd health`, `lvsd drops`, `lvsd sysctl` and `lvsd mark list` print.
+
+mod health;
 
 use std::fmt::Write as _;
 
@@ -13,6 +15,8 @@ pub fn json(response: &Response) -> String {
         serde_json::to_string(drops)
     } else if let Response::Sysctls { sysctls } = response {
         serde_json::to_string(sysctls)
+    } else if let Response::Health { virtual_servers } = response {
+        serde_json::to_string(virtual_servers)
     } else if let Response::Marks { rules } = response {
         serde_json::to_string(rules)
     } else if let Response::Totals(totals) = response {
@@ -36,6 +40,8 @@ pub fn text(response: &Response) -> String {
         drops_text(drops)
     } else if let Response::Sysctls { sysctls } = response {
         sysctls_text(sysctls)
+    } else if let Response::Health { virtual_servers } = response {
+        health::text(virtual_servers)
     } else if let Response::Marks { rules } = response {
         marks_text(rules)
     } else {

@@ -182,15 +182,21 @@ pub struct MiscCheck {
     pub dynamic: bool,
 }
 
-/// A file that says how a server does: a whole number, times [`weight`](Self::weight).
+/// A file that says how a server does, by the whole number in it.
+///
+/// The number times [`weight`](Self::weight), negated when [`reverse`](Self::reverse) is set, must not be under
+/// -2147483647, or the server is down. With a weight of 0 the server is up while the number is 0 or, reversed, while
+/// it is not.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct FileCheck {
     /// The name of the `track_file` block.
     pub name: String,
     /// The file it names. One that is not there, or holds no number, counts as 0.
     pub path: PathBuf,
-    /// `weight`, negative when `reverse`; 0 means that any number but 0 takes the server down.
+    /// `weight`: that of the check or, where it has none, that of the `track_file`.
     pub weight: i32,
-    /// `dynamic`: the product is added to the server's weight.
+    /// `reverse`
+    pub reverse: bool,
+    /// The product is added to the server's weight.
     pub dynamic: bool,
 }

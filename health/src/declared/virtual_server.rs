@@ -45,7 +45,7 @@ pub struct Tls {
 /// A virtual server: its real servers, and when which of them serve.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VirtualServer {
-    /// What it is called in logs, in notifications and by [`reconfigure`](Self); no other has the same. keepalived
+    /// What it is called in logs, in notifications and and when it is declared anew; no other has the same. keepalived
     /// calls it `[VIP]:tcp:80`, `FWM 1` or, for a group, by the group's name.
     pub name: String,
     /// What follows from the checks.
@@ -57,12 +57,10 @@ pub struct VirtualServer {
 /// What follows from the checks of a virtual server's real servers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Policy {
-    /// `quorum`: the sum of weights with which it can do its work.
+    /// `quorum`: the sum of weights with which it can do its work, at least 1.
     pub quorum: u32,
     /// `hysteresis`: it is up from quorum + hysteresis on, and down under quorum - hysteresis; less than the quorum.
     pub hysteresis: u32,
-    /// `alpha`: it has lost its quorum, and its real servers are down, until checks have said otherwise.
-    pub alpha: bool,
     /// `omega`: the notifications of servers going down, and of the quorum lost, are made at the end too.
     pub omega: bool,
     /// `ha_suspend`: nothing is checked while none of its addresses is on this host.
@@ -80,7 +78,6 @@ impl Default for Policy {
         Self {
             quorum: 1,
             hysteresis: 0,
-            alpha: false,
             omega: false,
             ha_suspend: false,
             sorry: None,

@@ -136,6 +136,7 @@ impl<'a> Session<'a> {
             | Response::Sysctls { .. }
             | Response::Drops { .. }
             | Response::Status(_)
+            | Response::Health { .. }
             | Response::Marks { .. }
             | Response::Totals(_) => self.unexpected(&response),
         })
@@ -175,6 +176,7 @@ impl<'a> Session<'a> {
             | Response::Sysctls { .. }
             | Response::Drops { .. }
             | Response::Status(_)
+            | Response::Health { .. }
             | Response::Marks { .. }
             | Response::Totals(_) => return self.unexpected(&response),
         };

@@ -14,7 +14,7 @@ use ipnet::IpNet;
 use serde::Deserialize;
 
 use crate::mark::MarkRule;
-use crate::message::{RealServer, Timeouts, VirtualService};
+use crate::message::{RealServer, ServiceId, Timeouts, VirtualService};
 
 pub(crate) use mistake::nearest;
 pub use mistake::{Mistake, Mistakes};
@@ -46,6 +46,10 @@ pub struct Config {
     pub marks: Vec<MarkRule>,
     /// The virtual services with their real servers, in the file's order.
     pub services: Vec<ServiceConfig>,
+    /// What holds for all checks of real servers.
+    pub health: lvs_health::declared::Globals,
+    /// The virtual servers whose real servers are checked.
+    pub checked: Vec<CheckedConfig>,
 }
 
 /// A virtual service with its real servers.
@@ -73,6 +77,17 @@ impl Default for ProcConfig {
     fn default() -> Self {
         Self { directory: None, interval: 5, connections: 10_000 }
     }
+}
+
+/// A virtual server as its real servers' checks know it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CheckedConfig {
+    /// Its real servers with their checks, and what follows from them.
+    pub server: lvs_health::declared::VirtualServer,
+    /// The services it stands for: one, or those of a group.
+    pub services: Vec<ServiceId>,
+    /// How packets reach its sorry server; port 0 behind a service that gathers all ports.
+    pub sorry: Option<RealServer>,
 }
 
 /// What is set up on the director's host.

@@ -1,5 +1,6 @@
 //! The one writer: requests, the host's changes and time all pass through here, one after another.
 
+use std::collections::HashSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,14 +10,16 @@ use lvs_conntrack::Tick;
 use lvs_forward::PortId;
 use lvs_forward::io::xdp::{Prefix, Program, ProgramError};
 use lvs_netcfg::HostView;
+use parking_lot::Mutex;
 
 use super::claim::Claimed;
 use super::clock::Clock;
 use super::memory;
 use crate::config::Config;
 use crate::director::Plane;
+use crate::health;
 use crate::mark::MarkError;
-use crate::message::{InterfaceStatus, Refusal, Request, Response, ServiceListing};
+use crate::message::{InterfaceStatus, Refusal, Request, Response, ServiceId, ServiceListing};
 use crate::resolve::{Ask, Fib};
 use crate::services::Registry;
 
@@ -38,6 +41,8 @@ pub(super) struct Control {
     interfaces: Vec<InterfaceStatus>,
     /// When the host's memory is looked at again.
     next_look: Tick,
+    /// The checks of real servers, where there are any.
+    health: Option<health::Handle>,
 }
 
 impl Control {
@@ -56,10 +61,11 @@ impl Control {
             served: config.interfaces.clone(),
             interfaces: Vec::new(),
             next_look: Tick::ZERO,
+            health: None,
         })
     }
 
-    /// Loads the services of the configuration.
+    /// Loads the services of the configuration; servers that are checked come by the checks.
     ///
     /// # Errors
     /// The first that the registry refuses, by name.
@@ -71,9 +77,14 @@ impl Control {
         for (name, value) in &config.sysctls {
             self.registry.set_sysctl(name, value).map_err(|error| (format!("vs.{name}"), error))?;
         }
+        let checked: HashSet<ServiceId> =
+            config.checked.iter().flat_map(|checked| &checked.services).copied().collect();
         for service in &config.services {
             let id = service.service.id;
             self.applied(Request::AddService(service.service.clone()), || format!("{id:?}"))?;
+            if checked.contains(&id) {
+                continue;
+            }
             for &server in &service.servers {
                 self.applied(Request::AddServer { id, server }, || format!("{} of {id:?}", server.rip))?;
             }
@@ -94,6 +105,12 @@ impl Control {
         self.claim()
     }
 
+    /// Takes the checks of real servers, to be shown and to be told of the host's addresses.
+    pub(super) fn look_after(&mut self, health: health::Handle, view: &HostView) {
+        health.follow(view.addresses().iter().map(|address| address.address.addr()).collect());
+        self.health = Some(health);
+    }
+
     /// Takes what is served, to be shown.
     pub(super) fn show(&mut self, interfaces: Vec<InterfaceStatus>) {
         self.interfaces = interfaces;
@@ -101,6 +118,10 @@ impl Control {
 
     /// Answers a request from the control socket.
     pub(super) fn answer(&mut self, request: Request) -> Response {
+        if let Request::Health = request {
+            let virtual_servers = self.health.as_ref().map(health::Handle::listing);
+            return Response::Health { virtual_servers: virtual_servers.unwrap_or_default() };
+        }
         let is_change = changes_services(&request);
         if let Request::Sysctls { .. } = request {
             self.look_at_memory();
@@ -117,6 +138,15 @@ impl Control {
         response
     }
 
+    /// Carries out several changes at once.
+    pub(super) fn answer_all(&mut self, requests: Vec<Request>) -> Vec<Response> {
+        let answers = self.registry.apply_all(requests, self.clock.now());
+        if let Err(error) = self.claim() {
+            tracing::error!(%error, "the XDP program was not told of a change; it will be again");
+        }
+        answers
+    }
+
     /// Connections and templates there are.
     pub(super) fn connections(&self) -> usize {
         let table = self.registry.plane().table();
@@ -131,6 +161,9 @@ impl Control {
             u16::try_from(place).ok().map(PortId)
         };
         self.registry.set_fib(Fib::of_host(view, port));
+        if let Some(health) = &self.health {
+            health.follow(view.addresses().iter().map(|address| address.address.addr()).collect());
+        }
     }
 
     /// Lets time pass: connections expire, rates are estimated, schedulers age.
@@ -186,6 +219,13 @@ impl Control {
     }
 }
 
+impl health::Services for Mutex<Control> {
+    fn with(&self, work: &mut dyn FnMut(&mut health::Apply<'_>)) {
+        let mut control = self.lock();
+        work(&mut |requests| control.answer_all(requests));
+    }
+}
+
 /// Whether a connection lives whose client spoke to this prefix.
 fn is_used(plane: &Plane, prefix: Prefix, now: Tick) -> bool {
     let Ok(network) = IpNet::new(prefix.address, prefix.length) else { return false };
@@ -217,6 +257,7 @@ const fn changes_services(request: &Request) -> bool {
         | Request::Drops
         | Request::Status
         | Request::Marks
+        | Request::Health
         | Request::Totals => false,
     }
 }

@@ -33,6 +33,7 @@ use parking_lot::Mutex;
 
 use crate::config::Config;
 use crate::control as socket;
+use crate::health::Health;
 use control::Control;
 pub use start::RunError;
 
@@ -79,6 +80,7 @@ struct Daemon {
     workers: Vec<JoinHandle<io::Result<()>>>,
     answering: Option<JoinHandle<()>>,
     proc_files: Option<proc_files::ProcFiles>,
+    health: Option<Health>,
     server_path: std::path::PathBuf,
     attached: guard::Attached,
     host: guard::HostSetUp,
@@ -88,6 +90,7 @@ struct Daemon {
 impl Daemon {
     /// Puts everything back; the stop flag is set already.
     fn end(self) {
+        drop(self.health);
         drop(self.proc_files);
         for worker in self.workers {
             match worker.join() {

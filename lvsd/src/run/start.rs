@@ -11,7 +11,7 @@ use std::thread::{self, JoinHandle};
 use lvs_forward::Drops;
 use lvs_forward::io::tun::{Tun, TunError};
 use lvs_forward::io::xdp::{DeviceConfig, Mode, OpenError, PortConfig, Program, ProgramError, XdpDevice};
-use lvs_netcfg::Watcher;
+use lvs_netcfg::{HostView, Watcher};
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
 use parking_lot::Mutex;
@@ -25,6 +25,7 @@ use super::{Daemon, answer};
 use crate::config::{Config, XdpMode};
 use crate::control::{BindError, DEFAULT_SOCKET, Server};
 use crate::director::{Director, Plane};
+use crate::health::{self, Health};
 use crate::host;
 use crate::mark::MarkError;
 use crate::message::{InterfaceStatus, Refusal};
@@ -129,6 +130,7 @@ pub(super) fn start(config: &Config, waker: &UnixStream, stop: &Arc<AtomicBool>)
     }
 
     let control = Arc::new(Mutex::new(control));
+    let health = look_after(config, &control, watcher.view()).map_err(RunError::Thread)?;
     let mut workers = Vec::new();
     let count = devices.len();
     for (lane, (device, drops)) in devices.into_iter().enumerate() {
@@ -145,11 +147,23 @@ pub(super) fn start(config: &Config, waker: &UnixStream, stop: &Arc<AtomicBool>)
         workers,
         answering: Some(answering),
         proc_files,
+        health,
         server_path: socket,
         attached,
         host,
         _locks: locks,
     })
+}
+
+/// Checks the real servers, where checks are declared; those that serve are in their services when this returns.
+fn look_after(config: &Config, control: &Arc<Mutex<Control>>, view: &HostView) -> io::Result<Option<Health>> {
+    let declared = health::Declared::of(config);
+    if declared.is_empty() {
+        return Ok(None);
+    }
+    let health = health::start(declared, Arc::<Mutex<Control>>::clone(control))?;
+    control.lock().look_after(health.handle(), view);
+    Ok(Some(health))
 }
 
 fn lock_interfaces(config: &Config, watcher: &Watcher) -> Result<Vec<Lock>, RunError> {

@@ -56,6 +56,8 @@ pub struct Registry {
     /// The interfaces that `PortId`s count, for rules that name one.
     served: Vec<String>,
     claims_vips: bool,
+    /// More changes follow at once: nothing is published between them.
+    is_held: bool,
     seed: u64,
 }
 
@@ -76,6 +78,7 @@ impl Registry {
             marks: Arc::new(Marks::default()),
             served: Vec::new(),
             claims_vips: false,
+            is_held: false,
             seed,
         }
     }
@@ -150,6 +153,16 @@ impl Registry {
         self.answer(request, now).unwrap_or_else(|error| Response::Refused { error })
     }
 
+    /// Carries out several requests, one after another; packets meet the outcome of all of them at once.
+    pub fn apply_all(&mut self, requests: Vec<Request>, now: Tick) -> Vec<Response> {
+        self.is_held = true;
+        let answers = requests.into_iter().map(|request| self.apply(request, now)).collect();
+        self.is_held = false;
+        self.publish();
+        self.expire_unavailable(now);
+        answers
+    }
+
     fn answer(&mut self, request: Request, now: Tick) -> Result<Response, Refusal> {
         let removes =
             matches!(request, Request::DeleteServer { .. } | Request::DeleteService { .. } | Request::Flush);
@@ -178,11 +191,13 @@ impl Registry {
             Request::DeleteMark { which } => {
                 return Ok(self.change_marks(self.marks.without(&which, &self.served)));
             }
+            // Checks are no part of the services: whoever runs them answers.
+            Request::Health => return Ok(Response::Health { virtual_servers: Vec::new() }),
             Request::Marks => return Ok(Response::Marks { rules: self.marks.rules().to_vec() }),
             Request::Totals => return Ok(Response::Totals(self.list_totals())),
         }
         self.publish();
-        if removes {
+        if removes && !self.is_held {
             self.expire_unavailable(now);
         }
         Ok(Response::Done)
@@ -198,6 +213,9 @@ impl Registry {
 
     /// Gives the workers the configuration as it is now.
     fn publish(&self) {
+        if self.is_held {
+            return;
+        }
         self.entries.iter().for_each(|entry| entry.expire_after(&self.sysctls));
         let mut hops: Vec<Option<Hop>> = Vec::new();
         hops.resize_with(self.ids.next as usize, || None);

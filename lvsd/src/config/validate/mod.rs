@@ -56,6 +56,8 @@ impl Check {
             host,
             marks,
             services: self.services(&file.service),
+            health: lvs_health::declared::Globals::default(),
+            checked: Vec::new(),
         }
     }
 

@@ -1,0 +1,68 @@
+//! Making the attempts: each kind of check speaks its protocol to a real server, within bounds of time and size.
+
+mod file;
+mod program;
+mod socket;
+mod tcp;
+
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use crate::declared::{Check, CheckKind, Endpoint, Globals, Script};
+use crate::judge::{Failure, Outcome};
+use program::Rules;
+
+pub use file::read_file;
+
+/// Makes attempts; what they share is kept here.
+#[derive(Debug)]
+pub struct Checkers {
+    rules: Rules,
+}
+
+impl Checkers {
+    /// For what is declared.
+    pub fn new(globals: &Globals) -> Self {
+        Self { rules: Rules { user: globals.script_user.clone(), is_strict: globals.script_security } }
+    }
+
+    /// Makes one attempt of a check: that of its `page`, where it has several. It ends after the check's
+    /// `connect_timeout` at the latest; a program ends a little after its own.
+    ///
+    /// It must be awaited within a tokio runtime that has its time and its sockets enabled.
+    pub async fn attempt(&self, check: &Check, _page: usize) -> Outcome {
+        let patience = check.timing.connect_timeout;
+        let endpoint = &check.endpoint;
+        let result = match &check.kind {
+            CheckKind::Tcp => within(patience, tcp::check(endpoint)).await,
+            CheckKind::Misc(misc) => return program::check(misc, &self.rules).await,
+            CheckKind::File(file) => return read_file(file),
+            other @ (CheckKind::Http(_)
+            | CheckKind::Smtp { .. }
+            | CheckKind::Dns { .. }
+            | CheckKind::Udp(_)
+            | CheckKind::Ping) => Err(Failure::Host(format!("{} is not available", other.keyword()))),
+        };
+        match result {
+            Ok(()) => Outcome::SUCCESS,
+            Err(failure) => Outcome::Failure(failure),
+        }
+    }
+
+    /// Runs a program that is not a check, as the user it names, for no longer than `patience`; its exit status.
+    ///
+    /// # Errors
+    /// It may not be run, was not there, took too long, or was ended by a signal.
+    pub async fn run(&self, script: &Script, patience: Duration) -> Result<i32, Failure> {
+        program::run(script, patience, &self.rules).await
+    }
+}
+
+/// As the attempt says or, when it takes too long, a timeout.
+async fn within<T>(
+    patience: Duration,
+    attempt: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    timeout(patience, attempt).await.unwrap_or(Err(Failure::Timeout(patience)))
+}

@@ -1,0 +1,93 @@
+//! The thread that makes the attempts: one runtime, as many conversations at a time as are due.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use lvs_health::judge::{Outcome, Task};
+use tokio::runtime::Builder;
+use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
+use tokio::time::{sleep, timeout};
+
+use super::notify::Messenger;
+use super::{FAREWELL, Services, Shared};
+
+/// How long nothing can happen before it is looked at the stop flag again.
+const IDLE: Duration = Duration::from_secs(1);
+
+type Done = (Task, Outcome);
+
+pub(super) fn spawn(shared: Arc<Shared>, services: Arc<dyn Services>) -> io::Result<JoinHandle<()>> {
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    thread::Builder::new()
+        .name("lvsd-health".to_owned())
+        .spawn(move || runtime.block_on(run(&shared, services.as_ref())))
+}
+
+async fn run(shared: &Arc<Shared>, services: &dyn Services) {
+    let (done, mut finished) = mpsc::unbounded_channel();
+    let mut messenger = Messenger::default();
+    loop {
+        begin(shared, &done);
+        if settle(shared, &mut finished) {
+            services.with(&mut |apply| shared.state.lock().drain(apply));
+        }
+        tell(shared, &mut messenger);
+        if shared.stop.load(Ordering::Relaxed) {
+            break;
+        }
+        let due = shared.state.lock().judge.next_due();
+        let pause = due.map_or(IDLE, |due| due.since(shared.now()).min(IDLE));
+        // What is due in a millisecond is as good as due: the clock that wakes us counts in them.
+        tokio::select! {
+            () = sleep(pause) => {}
+            () = shared.wake.notified() => {}
+            Some((task, outcome)) = finished.recv() => {
+                let now = shared.now();
+                shared.state.lock().judge.on_outcome(&task, outcome, now);
+            }
+        }
+    }
+    shared.state.lock().judge.end();
+    shared.state.lock().drain(&mut |_| Vec::new());
+    tell(shared, &mut messenger);
+    let _ = timeout(FAREWELL, messenger.all_told()).await;
+}
+
+/// Begins every attempt that is due.
+fn begin(shared: &Arc<Shared>, done: &UnboundedSender<Done>) {
+    let mut state = shared.state.lock();
+    let checkers = Arc::clone(&state.checkers);
+    while let Some(task) = state.judge.take_due(shared.now()) {
+        let (checkers, done) = (Arc::clone(&checkers), done.clone());
+        tokio::spawn(async move {
+            let outcome = checkers.attempt(&task.check, task.page).await;
+            // Nobody listens any more only at the end.
+            let _ = done.send((task, outcome));
+        });
+    }
+}
+
+/// Hands the judge what is finished; true when it may want something done.
+fn settle(shared: &Arc<Shared>, finished: &mut UnboundedReceiver<Done>) -> bool {
+    let mut state = shared.state.lock();
+    while let Ok((task, outcome)) = finished.try_recv() {
+        let now = shared.now();
+        state.judge.on_outcome(&task, outcome, now);
+    }
+    state.judge.has_actions()
+}
+
+/// Tells what is to be told.
+fn tell(shared: &Arc<Shared>, messenger: &mut Messenger) {
+    let (notices, fifos, checkers) = {
+        let mut state = shared.state.lock();
+        if state.notices.is_empty() && !messenger.is_other(&state.fifos) {
+            return;
+        }
+        (std::mem::take(&mut state.notices), state.fifos.clone(), Arc::clone(&state.checkers))
+    };
+    messenger.tell(notices, &fifos, &checkers);
+}
