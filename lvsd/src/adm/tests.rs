@@ -1,6 +1,7 @@
 //! Holds the command line against what ipvsadm 1.31 itself did: `tests/messages.jsonl` has what it said to argument
 //! vectors, the other files have whole tables, as Linux 6.1 and ipvsadm 1.31 printed them.
 
+mod document;
 mod kernel;
 mod listings;
 mod round_trip;

@@ -173,3 +173,72 @@ fn a_timeout_of_zero_keeps_what_was_and_one_too_long_is_refused() {
     assert_eq!(refused(&mut registry, Request::SetTimeouts(long)), Refusal::Invalid);
     assert_eq!(registry.apply(Request::Timeouts, NOW), now);
 }
+
+/// Runs ipvsadm command lines; the status, standard output and standard error of the last.
+fn typed(registry: &mut Registry, lines: &[&str]) -> (u8, String, String) {
+    let mut said = (0, String::new(), String::new());
+    for line in lines {
+        let args: Vec<&str> = line.split_whitespace().collect();
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let mut backend = |request: Request| registry.apply(request, NOW);
+        let names = crate::adm::Names::BuiltIn;
+        let status = crate::adm::run(&args, names, &mut std::io::empty(), &mut backend, &mut out, &mut err);
+        said = (status, String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap());
+    }
+    said
+}
+
+#[test]
+fn there_is_no_synchronisation_daemon_and_each_command_says_so_in_ipvsadms_words() {
+    let mut registry = registry();
+    let options = "--mcast-interface eth0 --syncid 1 --sync-maxlen 1400 --mcast-group 224.0.0.82 --mcast-port 8849 \
+                   --mcast-ttl 2";
+    for role in ["master", "backup"] {
+        let start = typed(&mut registry, &[&format!("--start-daemon {role} {options}")]);
+        assert_eq!(start, (255, String::new(), "Protocol not available\n".to_owned()), "{role}");
+        let stop = typed(&mut registry, &[&format!("--stop-daemon {role} --syncid 1")]);
+        assert_eq!(stop, (255, String::new(), "No daemon is running\n".to_owned()), "{role}");
+        assert_eq!(typed(&mut registry, &["-L --daemon"]), (0, String::new(), String::new()), "{role}");
+    }
+}
+
+#[test]
+fn zeroing_one_service_leaves_the_others_and_the_totals_as_they_are() {
+    let mut registry = registry();
+    typed(&mut registry, &["-A -t 10.9.9.9:80", "-A -u 10.9.9.9:53"]);
+    for entry in &registry.entries {
+        entry.stats().conn(0);
+        entry.stats().packet_in(0, 40);
+    }
+    let conns = |registry: &mut Registry| -> Vec<u64> {
+        let Response::Totals(totals) = registry.apply(Request::Totals, NOW) else { panic!("no totals") };
+        let of_services = listed(registry).into_iter().map(|listing| listing.stats.conns);
+        of_services.chain([totals.total.conns, totals.workers[0].conns]).collect()
+    };
+    assert_eq!(conns(&mut registry), [1, 1, 2, 2]);
+    typed(&mut registry, &["-Z -t 10.9.9.9:80"]);
+    assert_eq!(conns(&mut registry), [0, 1, 2, 2]);
+    typed(&mut registry, &["-D -t 10.9.9.9:80"]);
+    assert_eq!(conns(&mut registry), [1, 2, 2], "what a service has counted outlives it");
+    registry.tick(NOW);
+    assert_eq!(conns(&mut registry), [1, 2, 2], "and is kept as a sum");
+    typed(&mut registry, &["-Z"]);
+    assert_eq!(conns(&mut registry), [0, 0, 2], "a worker's row is never zeroed");
+}
+
+#[test]
+fn nosort_lists_the_newest_server_first_and_sort_changes_nothing() {
+    let mut registry = registry();
+    typed(
+        &mut registry,
+        &["-A -t 10.9.9.9:80", "-a -t 10.9.9.9:80 -r 10.0.0.11", "-a -t 10.9.9.9:80 -r 10.0.0.12"],
+    );
+    let order = |registry: &mut Registry, line: &str| -> Vec<String> {
+        let (_, out, _) = typed(registry, &[line]);
+        let rows = out.lines().filter_map(|row| row.strip_prefix("  -> 10."));
+        rows.map(|row| row.split(':').next().unwrap().to_owned()).collect()
+    };
+    assert_eq!(order(&mut registry, "-Ln"), ["0.0.11", "0.0.12"]);
+    assert_eq!(order(&mut registry, "-Ln --sort"), ["0.0.11", "0.0.12"]);
+    assert_eq!(order(&mut registry, "-Ln --nosort"), ["0.0.12", "0.0.11"]);
+}
