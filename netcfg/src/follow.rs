@@ -23,10 +23,11 @@ use crate::interface::Interface;
 use crate::neighbour::{self, Neighbour, Reachability};
 use crate::netlink::{Heard, Netlink, each_message};
 use crate::route::Route;
+use crate::rule::MarkRule;
 use crate::view::HostView;
 
-/// The multicast groups of links, neighbours, addresses and routes (`RTNLGRP_*`).
-const GROUPS: [u32; 6] = [1, 3, 5, 7, 9, 11];
+/// The multicast groups of links, neighbours, addresses, routes and rules (`RTNLGRP_*`).
+const GROUPS: [u32; 8] = [1, 3, 5, 7, 8, 9, 11, 19];
 /// Room for announcements that came while nobody read; beyond it everything is read anew.
 const RECEIVE_ROOM: usize = 1 << 20;
 const DATAGRAM: usize = 64 * 1024;
@@ -39,7 +40,7 @@ pub struct Changes {
     pub interfaces: bool,
     /// An address came, went or changed.
     pub addresses: bool,
-    /// A route came, went or changed.
+    /// A route, or a rule by a mark, came, went or changed.
     pub routes: bool,
     /// The Ethernet address to use for some neighbour came, went or changed.
     pub neighbours: bool,
@@ -75,6 +76,7 @@ impl std::fmt::Debug for Watcher {
 
 /// What one drain of the socket left to do.
 #[derive(Default)]
+#[allow(clippy::struct_excessive_bools, reason = "independent facts")]
 struct Drain {
     changes: Changes,
     /// The routes must be read anew: the kernel does not announce every loss of an IPv4 route.
@@ -82,6 +84,8 @@ struct Drain {
     /// The addresses must be read anew: their order decides which is a packet's source, and the
     /// announcement does not say where a new one stands.
     stale_addresses: bool,
+    /// The rules must be read anew, which come in no order.
+    stale_rules: bool,
     /// Announcements were lost.
     overrun: bool,
 }
@@ -121,6 +125,9 @@ impl Watcher {
         }
         if drain.stale_routes {
             drain.changes.routes |= self.view.set_routes(Route::dump(&mut self.requests)?);
+        }
+        if drain.stale_rules {
+            drain.changes.routes |= self.view.set_rules(MarkRule::dump(&mut self.requests)?);
         }
         Ok(drain.changes)
     }
@@ -237,6 +244,7 @@ fn absorb(view: &mut HostView, message: &RouteNetlinkMessage, flags: u16, drain:
             // fib_sync_down_addr: routes which prefer this source go silently too.
             drain.stale_routes = true;
         }
+        RouteNetlinkMessage::NewRule(_) | RouteNetlinkMessage::DelRule(_) => drain.stale_rules = true,
         RouteNetlinkMessage::NewRoute(route) => new_route(view, route, flags, drain),
         RouteNetlinkMessage::DelRoute(route) => {
             let gone = Route::from_message(route);

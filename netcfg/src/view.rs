@@ -10,6 +10,7 @@ use crate::interface::Interface;
 use crate::neighbour::Neighbour;
 use crate::netlink::Netlink;
 use crate::route::{Route, RouteKind, TABLE_DEFAULT, TABLE_LOCAL, TABLE_MAIN};
+use crate::rule::MarkRule;
 use crate::{Error, source};
 
 /// The first step of a packet's way from this host.
@@ -29,6 +30,9 @@ pub struct Hop {
     pub mtu: u32,
 }
 
+/// Where the kernel's own rule for the main table stands.
+const MAIN_PRIORITY: u32 = 32766;
+
 /// A consistent picture of interfaces, addresses, routes and neighbours; kept up to date by a
 /// [`Watcher`](crate::Watcher) or read once with [`HostView::read`].
 #[derive(Debug, Clone, Default)]
@@ -38,6 +42,8 @@ pub struct HostView {
     /// By table and prefix; in the kernel's order of preference.
     routes: BTreeMap<(u32, IpNet), Vec<Route>>,
     neighbours: HashMap<(u32, IpAddr), Neighbour>,
+    /// By priority.
+    rules: Vec<MarkRule>,
 }
 
 impl HostView {
@@ -52,6 +58,7 @@ impl HostView {
         view.set_addresses(Address::dump(netlink)?);
         view.set_routes(Route::dump(netlink)?);
         view.set_neighbours(Neighbour::dump(netlink)?);
+        view.set_rules(MarkRule::dump(netlink)?);
         Ok(view)
     }
 
@@ -138,6 +145,21 @@ impl HostView {
         Some(Hop { ifindex, next_hop, is_gateway: route.via.is_some(), source, is_local, mtu })
     }
 
+    /// What the host takes in for a mark's sake, whoever's address it is: with `ip rule add fwmark 7 lookup 100` and
+    /// `ip route add local default dev lo table 100`, the rule and `0.0.0.0/0`.
+    ///
+    /// Rules that come after the main table's own are not asked where that has a route.
+    pub fn taken_in(&self) -> impl Iterator<Item = (MarkRule, IpNet)> {
+        let before_main = self.rules.iter().filter(|rule| rule.priority < MAIN_PRIORITY);
+        before_main.flat_map(|rule| {
+            let tables = self.routes.range((rule.table, lowest())..);
+            let of_table = tables.take_while(|((table, _), _)| *table == rule.table).flat_map(|(_, all)| all);
+            let local = of_table.filter(|route| route.kind == RouteKind::Local && self.is_live(route));
+            let fitting = local.filter(|route| matches!(route.prefix, IpNet::V6(_)) == rule.is_ipv6);
+            fitting.map(|route| (*rule, route.prefix))
+        })
+    }
+
     /// The route the kernel would choose for `ip`.
     pub fn route_to(&self, ip: IpAddr) -> Option<&Route> {
         [TABLE_LOCAL, TABLE_MAIN, TABLE_DEFAULT].into_iter().find_map(|table| {
@@ -194,6 +216,13 @@ impl HostView {
         is_new
     }
 
+    /// Takes a whole dump; true when it differs from what was known.
+    pub(crate) fn set_rules(&mut self, all: Vec<MarkRule>) -> bool {
+        let is_new = self.rules != all;
+        self.rules = all;
+        is_new
+    }
+
     pub(crate) fn set_neighbours(&mut self, all: Vec<Neighbour>) {
         self.neighbours =
             all.into_iter().map(|neighbour| ((neighbour.ifindex, neighbour.ip), neighbour)).collect();
@@ -246,6 +275,11 @@ impl HostView {
         let old = self.neighbours.remove(&(neighbour.ifindex, neighbour.ip));
         old.and_then(|old| old.usable_mac()).is_some()
     }
+}
+
+/// What comes before every other prefix.
+fn lowest() -> IpNet {
+    IpNet::V4(ipnet::Ipv4Net::default())
 }
 
 #[cfg(test)]

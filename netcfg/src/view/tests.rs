@@ -124,3 +124,22 @@ fn only_a_change_of_the_usable_mac_counts_as_one() {
     assert_eq!(view.mac(ETH0, ip), None);
     assert!(!view.drop_neighbour(&entry(None, Failed)));
 }
+
+#[test]
+fn what_a_mark_takes_in_is_what_its_table_has_local_routes_for() {
+    let local = |table, prefix: &str| Route { table, kind: RouteKind::Local, ..route(prefix, None, 1) };
+    let mut view = view(vec![
+        local(99, "198.51.100.0/24"),
+        local(100, "0.0.0.0/0"),
+        local(100, "2001:db8::/32"),
+        Route { table: 100, ..route("10.0.0.0/8", None, ETH0) },
+        local(101, "198.18.0.0/15"),
+    ]);
+    let rule = MarkRule { is_ipv6: false, mark: 7, mask: u32::MAX, table: 100, priority: 32765 };
+    let late = MarkRule { table: 101, priority: 32767, ..rule };
+    assert!(view.set_rules(vec![rule, late]) && !view.set_rules(vec![rule, late]));
+    let taken_in = |view: &HostView| view.taken_in().map(|(_, net)| net.to_string()).collect::<Vec<_>>();
+    assert_eq!(taken_in(&view), ["0.0.0.0/0"]);
+    view.set_rules(vec![MarkRule { is_ipv6: true, ..rule }]);
+    assert_eq!(taken_in(&view), ["2001:db8::/32"]);
+}
