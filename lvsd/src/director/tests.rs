@@ -12,3 +12,4 @@ mod hostile;
 mod marks;
 mod path_mtu;
 mod shortage;
+mod sysctls;
