@@ -5,8 +5,8 @@ use std::collections::HashSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use lvs_conntrack::{Proto, Timeouts};
-use lvs_forward::DropReason;
+use lvs_conntrack::{FlowKey, Proto, Timeouts};
+use lvs_forward::{DropReason, PortId};
 
 use crate::destination::{Destination, DestinationId, Stats};
 use crate::mark::{Candidate, Marks};
@@ -148,6 +148,11 @@ impl Snapshot {
     /// The mark of a connection's first packet; 0 for none. Nobody asks where no service is on a mark.
     pub fn mark(&self, candidate: Candidate<'_>) -> u32 {
         if self.marked.is_empty() { 0 } else { self.marks.mark(candidate) }
+    }
+
+    /// True for a packet for elsewhere that the host takes in for its mark's sake, by a rule of its routing.
+    pub fn takes_in(&self, key: &FlowKey, ingress: PortId) -> bool {
+        self.fib.may_take_in() && self.fib.takes_in(self.mark(Candidate { key, ingress }), key.dst)
     }
 
     /// True when a packet between these addresses may be a service's, whatever its ports.

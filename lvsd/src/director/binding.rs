@@ -15,6 +15,8 @@ pub enum Method {
     DirectRoute,
     /// Within an outer packet.
     Tunnel,
+    /// To no server: the packet goes where it was going (`cache_bypass`).
+    Bypass,
 }
 
 impl From<ForwardMethod> for Method {
@@ -38,6 +40,11 @@ impl Binding {
     /// Binds a new connection, inactive as it begins.
     pub fn new(destination: &Arc<Destination>, method: Method) -> Self {
         Self { lease: Lease::take(destination, Counted::Inactive), method }
+    }
+
+    /// Binds a new connection that has no server to `nobody`, who belongs to no service.
+    pub(super) fn bypass(nobody: &Arc<Destination>) -> Self {
+        Self::new(nobody, Method::Bypass)
     }
 
     /// The destination.

@@ -127,7 +127,15 @@ impl Lane {
 
     fn about_reply(&self, conn: &Connection, snapshot: &Snapshot, arrival: &Arrival<'_, '_>) -> About {
         let destination = conn.binding().destination();
-        let Some(hop) = snapshot.hop(destination.id()) else { return About::Dropped(DropReason::ServerGone) };
+        let Some(hop) = snapshot.hop(destination.id()) else {
+            return match conn.binding().method() {
+                Method::Bypass => Passage::onward(snapshot, arrival.headers.dst)
+                    .map_or_else(About::Dropped, About::ToServer),
+                Method::Masquerade | Method::DirectRoute | Method::Tunnel => {
+                    About::Dropped(DropReason::ServerGone)
+                }
+            };
+        };
         let bytes = u64::try_from(arrival.headers.len()).unwrap_or(0);
         destination.stats().packet_in(self.number(), bytes);
         hop.service.packet_in(self.number(), bytes);

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use lvs_conntrack::{Direction, FlowKey, SctpState, State, TcpState};
 use lvs_forward::{DropReason, Refused};
 
+use super::binding::Method;
 use super::lane::{Arrival, Lane};
 use super::passage::Passage;
 use super::plane::Plane;
@@ -51,15 +52,27 @@ impl Lane {
                 return Known::Anew;
             }
         }
-        let Some(hop) = hop else {
-            return if expires_nodest { Known::Anew } else { Known::Drop(DropReason::ServerGone) };
-        };
+        let Some(hop) = hop else { return Self::without_server(conn, snapshot, arrival) };
         let bytes = u64::try_from(headers.len()).unwrap_or(0);
         destination.stats().packet_in(self.number(), bytes);
         hop.service.packet_in(self.number(), bytes);
         advance(conn, headers, Direction::ToServer, snapshot, arrival.now);
         conn.count_packet();
         match Passage::to_server(snapshot, hop, conn.binding().method(), conn.server()) {
+            Ok(passage) => Known::Forward(passage),
+            Err(reason) => Known::Drop(reason),
+        }
+    }
+
+    /// A client's packet of a connection whose server is gone, or that never had one.
+    fn without_server(conn: &mut Connection, snapshot: &Snapshot, arrival: &Arrival<'_, '_>) -> Known {
+        if conn.binding().method() != Method::Bypass {
+            let expires = snapshot.sysctls.expire_nodest_conn != 0;
+            return if expires { Known::Anew } else { Known::Drop(DropReason::ServerGone) };
+        }
+        advance(conn, &arrival.headers, Direction::ToServer, snapshot, arrival.now);
+        conn.count_packet();
+        match Passage::onward(snapshot, conn.key().dst) {
             Ok(passage) => Known::Forward(passage),
             Err(reason) => Known::Drop(reason),
         }

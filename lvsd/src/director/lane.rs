@@ -175,7 +175,9 @@ impl Lane {
             }
             // The host's own address on the wire: the kernel's routing refuses it before IPVS sees it.
             None if snapshot.is_local(key.src) => Verdict::Drop(DropReason::MartianSource),
-            None if snapshot.is_local(key.dst) => self.begin(plane, snapshot, arrival, &key),
+            None if snapshot.is_local(key.dst) || snapshot.takes_in(&key, arrival.ingress) => {
+                self.begin(plane, snapshot, arrival, &key)
+            }
             None => self.stray(plane, snapshot, arrival, &key),
         }
     }

@@ -11,6 +11,7 @@
 
 mod answer;
 mod binding;
+mod bypass;
 mod call_id;
 mod datagram;
 mod fragments;

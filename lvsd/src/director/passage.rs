@@ -31,7 +31,7 @@ impl Passage {
             Method::Masquerade => {
                 Rewrite::Nat(Nat { end: End::Destination, addr: server.ip(), port: server.port() })
             }
-            Method::DirectRoute => Rewrite::Direct,
+            Method::DirectRoute | Method::Bypass => Rewrite::Direct,
             // A local server takes the packet as it is.
             Method::Tunnel if next == NextHop::Local => Rewrite::Direct,
             Method::Tunnel => Rewrite::Tunnel(Tunnel {

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::fmt;
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -10,16 +11,19 @@ use lvs_conntrack::{Table, Tick};
 use lvs_forward::{DropReason, Drops, Verdict};
 use parking_lot::Mutex;
 
-use crate::destination::Lease;
+use crate::destination::{Destination, DestinationId, Lease};
 use crate::resolve::Ask;
 use crate::snapshot::Snapshot;
 
-use super::binding::Binding;
+use super::binding::{Binding, Method};
 use super::path_mtu::PathMtus;
 use super::throttle::Throttle;
 
 /// How many neighbours may be wanted at a time.
 const ASKS: usize = 1024;
+
+/// No destination's number.
+const NOBODY: DestinationId = DestinationId(u32::MAX);
 
 /// The shared half of the data plane.
 pub struct Plane {
@@ -28,6 +32,7 @@ pub struct Plane {
     drops: Drops,
     tallies: Box<[Tally]>,
     throttle: Throttle,
+    nobody: Arc<Destination>,
     asks: Mutex<HashSet<Ask>>,
     path_mtus: PathMtus,
 }
@@ -42,6 +47,7 @@ impl Plane {
             drops: Drops::default(),
             tallies: (0..lanes.max(1)).map(|_| Tally::default()).collect(),
             throttle: Throttle::default(),
+            nobody: Arc::new(Destination::new(NOBODY, Ipv4Addr::UNSPECIFIED.into(), 0, 1)),
             asks: Mutex::default(),
             path_mtus: PathMtus::default(),
         }
@@ -80,6 +86,11 @@ impl Plane {
         &self.throttle
     }
 
+    /// What connections are bound to that have no server.
+    pub(super) const fn nobody(&self) -> &Arc<Destination> {
+        &self.nobody
+    }
+
     /// One worker's counters.
     pub(crate) fn tally(&self, lane: usize) -> Option<&Tally> {
         self.tallies.get(lane)
@@ -110,7 +121,8 @@ impl Plane {
         let snapshot = self.snapshot();
         let mut gone = Vec::new();
         self.table.for_each(now, |conn| {
-            if snapshot.hop(conn.binding().destination().id()).is_none() {
+            let binding = conn.binding();
+            if binding.method() != Method::Bypass && snapshot.hop(binding.destination().id()).is_none() {
                 gone.push(*conn.key());
             }
         });

@@ -79,6 +79,11 @@ impl Lane {
             Ok(choice) => self.open(plane, snapshot, arrival, key, service, choice),
             // The packet of another port that came here by FTP's rule is not for IPVS to refuse (`ip_vs_leave`).
             Err(Scheduled::Nobody) if service.port() == FTP && key.dst_port != FTP => Scheduled::NotOurs,
+            Err(Scheduled::Nobody)
+                if !arrival.headers.is_icmp_error() && Self::may_bypass(snapshot, key, service) =>
+            {
+                Self::bypass(plane, snapshot, arrival, key, service)
+            }
             Err(refused) => refused,
         }
     }

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use serde::Deserialize;
 
+use super::topology::Way;
 use crate::mark::{MarkRule, PortRange};
 use crate::message::Transport;
 
@@ -22,6 +23,18 @@ pub(super) struct Case {
     pub(super) mtu: BTreeMap<String, u16>,
     #[serde(default)]
     pub(super) local: Vec<IpNet>,
+    /// What a rule of the host's routing takes in for its mark's sake.
+    #[serde(default)]
+    pub(super) taken_in: Vec<Policy>,
+    /// Routes besides the topology's.
+    #[serde(default)]
+    pub(super) routes: Vec<Way>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Policy {
+    pub(super) mark: u32,
+    pub(super) dst: IpNet,
 }
 
 #[derive(Debug, Clone, Deserialize)]

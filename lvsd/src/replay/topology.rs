@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::ReplayError;
 use super::timeline::Case;
-use crate::resolve::{Fib, Interface, Neighbour, Route, RouteKind};
+use crate::resolve::{Fib, Interface, Neighbour, Route, RouteKind, TakenIn};
 
 /// What a topology file says. A neighbour's `{A..B}` in `ip` stands for each number from A to B; a brace in its
 /// `mac` is that number in hexadecimal.
@@ -31,8 +31,9 @@ struct Link {
     addresses: Vec<IpNet>,
 }
 
+/// A route.
 #[derive(Debug, Clone, Deserialize)]
-struct Way {
+pub(super) struct Way {
     dst: IpNet,
     via: Option<IpAddr>,
     dev: String,
@@ -93,7 +94,7 @@ impl Topology {
             });
         }
         let mut routes: Vec<Route> = interfaces.iter().flat_map(Interface::connected).collect();
-        for way in &self.routes {
+        for way in self.routes.iter().chain(&case.routes) {
             routes.push(Route {
                 destination: way.dst,
                 kind: RouteKind::Unicast,
@@ -118,7 +119,12 @@ impl Topology {
         for known in &self.neighbours {
             known.expand(self.index(&known.dev)?, &mut neighbours)?;
         }
-        Ok(Fib::new(interfaces, routes, &neighbours))
+        let taken_in = case.taken_in.iter().map(|policy| TakenIn {
+            mark: policy.mark,
+            mask: u32::MAX,
+            destination: policy.dst,
+        });
+        Ok(Fib::new(interfaces, routes, &neighbours).taking_in(taken_in.collect()))
     }
 
     fn index(&self, name: &str) -> Result<u32, ReplayError> {

@@ -3,7 +3,7 @@
 use lvs_forward::{Checksums, Mac, PortId};
 use lvs_netcfg::{HostView, TABLE_DEFAULT, TABLE_LOCAL, TABLE_MAIN};
 
-use super::{Fib, Interface, Neighbour, Route, RouteKind};
+use super::{Fib, Interface, Neighbour, Route, RouteKind, TakenIn};
 
 impl Fib {
     /// The table of the host. `port_of` tells the director's port on the interface with this number, where it has
@@ -21,7 +21,13 @@ impl Fib {
         let known = [TABLE_LOCAL, TABLE_MAIN, TABLE_DEFAULT];
         let routes = view.routes().into_iter().filter(|route| known.contains(&route.table) && !route.is_dead);
         let neighbours: Vec<Neighbour> = view.neighbours().filter_map(neighbour).collect();
+        let taken_in = view.taken_in().map(|(rule, destination)| TakenIn {
+            mark: rule.mark,
+            mask: rule.mask,
+            destination,
+        });
         Self::new(interfaces.collect(), routes.filter_map(route).collect(), &neighbours)
+            .taking_in(taken_in.collect())
     }
 }
 

@@ -111,6 +111,18 @@ impl NextHop {
     }
 }
 
+/// What a rule of the host's routing takes in whoever's address it is: `ip rule add fwmark MARK lookup TABLE`, and a
+/// local route in that table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TakenIn {
+    /// The mark.
+    pub mark: u32,
+    /// Which of its bits count.
+    pub mask: u32,
+    /// The destinations.
+    pub destination: IpNet,
+}
+
 /// The host's forwarding table.
 #[derive(Debug, Default)]
 pub struct Fib {
@@ -119,6 +131,7 @@ pub struct Fib {
     routes: PrefixMap<Route>,
     neighbours: HashMap<(u32, IpAddr), Mac, foldhash::fast::RandomState>,
     broadcast: Vec<IpAddr>,
+    taken_in: Vec<TakenIn>,
 }
 
 impl Fib {
@@ -154,6 +167,25 @@ impl Fib {
     /// True for an address that is delivered to the host itself.
     pub fn is_local(&self, addr: IpAddr) -> bool {
         addr.is_loopback() || self.local.get(addr).is_some()
+    }
+
+    /// The same table, which also takes in these.
+    #[must_use]
+    pub fn taking_in(mut self, taken_in: Vec<TakenIn>) -> Self {
+        self.taken_in = taken_in;
+        self
+    }
+
+    /// True where there are rules that [`takes_in`](Self::takes_in) asks.
+    pub const fn may_take_in(&self) -> bool {
+        !self.taken_in.is_empty()
+    }
+
+    /// True for packets of this mark that are delivered to the host itself, though `dst` is not its own.
+    pub fn takes_in(&self, mark: u32, dst: IpAddr) -> bool {
+        self.taken_in
+            .iter()
+            .any(|rule| (mark ^ rule.mark) & rule.mask == 0 && rule.destination.contains(&dst))
     }
 
     /// True for an address a real server may have: unicast, not the broadcast address of a network at hand.

@@ -74,8 +74,8 @@ sysctls! {
     sync_threshold in 0 ..= 2_147_483_647 = 3,
     /// Packets after which it is synchronised again: the second number of `sync_threshold`.
     sync_period in 0 ..= 2_147_483_647 = 50,
-    /// Seconds between two synchronisations of one connection.
-    sync_refresh_period in -2_147_483_648 ..= 2_147_483_647 = 0,
+    /// Seconds between two synchronisations of one connection; in jiffies, 250 a second, they fit 32 bits.
+    sync_refresh_period in -8_589_934 ..= 8_589_934 = 0,
     /// Repetitions of a synchronisation message.
     sync_retries in 0 ..= 3 = 0,
     /// A reply without a connection is answered with port unreachable.
@@ -93,9 +93,9 @@ sysctls! {
     /// Rates are estimated.
     run_estimation in -2_147_483_648 ..= 2_147_483_647 = 1,
     /// Seconds after which an entry of lblc goes.
-    lblc_expiration in -2_147_483_648 ..= 2_147_483_647 = 86_400,
+    lblc_expiration in -8_589_934 ..= 8_589_934 = 86_400,
     /// Seconds after which a set of lblcr shrinks.
-    lblcr_expiration in -2_147_483_648 ..= 2_147_483_647 = 86_400,
+    lblcr_expiration in -8_589_934 ..= 8_589_934 = 86_400,
     /// How densely newer kernels fill their table of connections.
     conn_lfactor in -8 ..= 8 = -4,
     /// How densely newer kernels fill their table of services.
@@ -169,7 +169,7 @@ impl Sysctls {
             | "sync_threshold"
             | "sync_refresh_period"
             | "sync_retries" => "no effect yet: connections are not synchronised",
-            "cache_bypass" | "ignore_tunneled" => "no effect yet: the director behaves as with 0",
+            "ignore_tunneled" => "no effect: what a tunnel of the host's own brings is the host's, as with 1",
             "conn_lfactor" | "svc_lfactor" => "no effect: these tables grow by themselves",
             _ => return None,
         })

@@ -8,6 +8,8 @@ use lvs_forward::{DropReason, Verdict};
 
 use super::frames::{ACK, FIN, RST, SYN, ip, tcp, udp, with_df};
 use super::scene::{INSIDE, OUTSIDE, Outcome, Scene, at, client, fib};
+use crate::mark::{MarkRule, PortRange, network};
+use crate::resolve::TakenIn;
 
 const VIP: &str = "203.0.113.1:80";
 const SECOND: Duration = Duration::from_secs(1);
@@ -226,4 +228,119 @@ fn lblcr_expiration_says_when_a_set_of_servers_shrinks() {
         let next = scene.client_sends(&tcp(client(1, 5), at(VIP), SYN)).server();
         assert_eq!(next, if shrinks { 11 } else { 12 }, "lblcr_expiration {value}");
     }
+}
+
+/// A service on mark 7 without servers; the mark is of packets for two networks behind this host's inside, which it
+/// takes in by a rule of its routing, and of its own port 8080.
+fn caches() -> Scene {
+    let mut scene = Scene::new(&["-A -f 7 -s rr", "-A -f 7 -6 -s rr"]);
+    let to = |destination: &str, ports: &[u16]| MarkRule {
+        mark: 7,
+        destination: network(destination),
+        source: None,
+        protocol: None,
+        ports: ports.iter().copied().map(PortRange::single).collect(),
+        source_ports: Vec::new(),
+        interface: None,
+    };
+    let rules = [
+        to("10.0.0.0/24", &[]),
+        to("2001:db8:b::/64", &[]),
+        to("203.0.113.1/32", &[8080]),
+        to("224.0.0.0/4", &[]),
+    ];
+    scene.registry.set_marks(rules.to_vec()).unwrap();
+    let all =
+        |destination: &str| TakenIn { mark: 7, mask: u32::MAX, destination: network(destination).unwrap() };
+    scene.registry.set_fib(fib(1400, 11..20).taking_in(vec![all("0.0.0.0/0"), all("::/0")]));
+    scene
+}
+
+#[test]
+fn cache_bypass_lets_packets_nobody_serves_go_where_they_were_going() {
+    for (value, bypasses) in [("0", false), ("1", true), ("-1", true)] {
+        for (origin, cip, nobody) in [
+            ("10.0.0.15:80", "198.51.100.7:4000", "0.0.0.0:0"),
+            ("[2001:db8:b::15]:80", "[2001:db8:c::7]:4000", "[::]:0"),
+        ] {
+            let mut scene = caches();
+            scene.set("cache_bypass", value);
+            let first = scene.client_sends(&tcp(at(cip), at(origin), SYN));
+            if !bypasses {
+                assert_eq!(first.verdict, Verdict::Answer(OUTSIDE, DropReason::NoServer), "{origin}");
+                assert_eq!(first.headers().src, at(origin).ip(), "as the host speaks that takes it in");
+                assert!(scene.connections().is_empty());
+                continue;
+            }
+            assert_eq!((first.server(), first.headers().dst), (15, at(origin).ip()));
+            assert_eq!(first.headers().ttl, 63);
+            assert_eq!(scene.client_sends(&tcp(at(cip), at(origin), ACK)).server(), 15);
+            let conns = scene.connections();
+            assert_eq!(conns.len(), 1);
+            assert_eq!((conns[0].state.as_str(), conns[0].vip), ("ESTABLISHED", at(origin).ip()));
+            assert_eq!((conns[0].rip, conns[0].server_port), (at(nobody).ip(), at(nobody).port()));
+        }
+    }
+}
+
+#[test]
+fn cache_bypass_is_for_marks_and_for_other_hosts_addresses() {
+    let mut scene = caches();
+    scene.set("cache_bypass", "1");
+    scene.ipvsadm("-A -t 203.0.113.1:80 -s rr");
+    for vip in ["203.0.113.1:80", "203.0.113.1:8080"] {
+        let own = scene.client_sends(&tcp(client(1, 1), at(vip), SYN));
+        assert_eq!(own.verdict, Verdict::Answer(OUTSIDE, DropReason::NoServer), "{vip}");
+    }
+    let many = scene.client_sends(&udp(client(1, 1), at("224.0.0.5:9"), b"x"));
+    assert_ne!(many.verdict, Verdict::Send(INSIDE));
+    let middle = scene.client_sends(&tcp(client(1, 1), at("10.0.0.15:80"), ACK));
+    assert_eq!(middle.verdict, Verdict::ToHost, "no connection begins in its middle");
+    assert!(scene.connections().is_empty());
+}
+
+#[test]
+fn a_bypassed_connection_outlives_changes_of_the_service() {
+    let mut scene = caches();
+    for (name, value) in [("cache_bypass", "1"), ("expire_nodest_conn", "1")] {
+        scene.set(name, value);
+    }
+    let origin = at("10.0.0.15:80");
+    assert_eq!(scene.client_sends(&tcp(client(1, 1), origin, SYN)).server(), 15);
+    scene.ipvsadm("-a -f 7 -r 10.0.0.11 -g");
+    scene.ipvsadm("-a -f 7 -r 10.0.0.12 -g");
+    scene.ipvsadm("-d -f 7 -r 10.0.0.12");
+    assert_eq!(scene.client_sends(&tcp(client(1, 1), origin, ACK)).server(), 15);
+    assert_eq!(scene.client_sends(&tcp(client(1, 2), origin, SYN)).server(), 11, "a new one has a server");
+    assert_eq!(scene.counts(11), (1, 0, 0));
+    scene.set("cache_bypass", "0");
+    scene.ipvsadm("-d -f 7 -r 10.0.0.11");
+    assert_eq!(scene.connections().len(), 1);
+    assert_eq!(scene.client_sends(&tcp(client(1, 1), origin, ACK)).server(), 15);
+    scene.pass(SECOND * 901);
+    assert!(scene.connections().is_empty());
+}
+
+#[test]
+fn what_no_rule_takes_in_is_the_hosts_to_forward() {
+    let mut scene = caches();
+    scene.set("cache_bypass", "1");
+    scene.registry.set_fib(fib(1400, 11..20));
+    let frame = tcp(client(1, 1), at("10.0.0.15:80"), SYN);
+    let outcome = scene.client_sends(&frame);
+    assert_eq!((outcome.verdict, outcome.frame), (Verdict::ToHost, frame));
+}
+
+#[test]
+fn a_bypassed_datagram_too_large_for_its_way_is_refused_or_leaves_in_pieces() {
+    let mut scene = caches();
+    scene.set("cache_bypass", "1");
+    let large = udp(client(1, 1), at("10.0.0.15:53"), &[7; 1450]);
+    let told = scene.client_sends(&with_df(large.clone()));
+    assert_eq!(told.verdict, Verdict::Answer(OUTSIDE, DropReason::TooBig));
+    let sent = scene.client_sends(&large);
+    assert!(goes_on(&sent) && sent.behind.len() == 1);
+    scene.ipvsadm("-E -f 7 -s rr -o");
+    assert!(goes_on(&scene.client_sends(&udp(client(1, 2), at("10.0.0.15:53"), b"x"))));
+    assert_eq!(scene.connections().len(), 1, "one packet makes no connection");
 }
