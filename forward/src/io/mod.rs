@@ -8,6 +8,7 @@ pub mod xdp;
 
 pub use mem::MemDevice;
 pub use pcap::PcapDevice;
+pub use sys::be_realtime;
 
 use std::io;
 use std::time::Duration;
