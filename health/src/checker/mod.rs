@@ -1,9 +1,16 @@
 //! Making the attempts: each kind of check speaks its protocol to a real server, within bounds of time and size.
 
+mod dns;
 mod file;
+mod http;
+mod patterns;
+mod ping;
 mod program;
+mod smtp;
 mod socket;
 mod tcp;
+mod tls;
+mod udp;
 
 use std::time::Duration;
 
@@ -11,7 +18,10 @@ use tokio::time::timeout;
 
 use crate::declared::{Check, CheckKind, Endpoint, Globals, Script};
 use crate::judge::{Failure, Outcome};
+use http::Fetcher;
+use patterns::Patterns;
 use program::Rules;
+use tls::Connector;
 
 pub use file::read_file;
 
@@ -19,30 +29,34 @@ pub use file::read_file;
 #[derive(Debug)]
 pub struct Checkers {
     rules: Rules,
+    fetcher: Fetcher,
 }
 
 impl Checkers {
     /// For what is declared.
     pub fn new(globals: &Globals) -> Self {
-        Self { rules: Rules { user: globals.script_user.clone(), is_strict: globals.script_security } }
+        Self {
+            rules: Rules { user: globals.script_user.clone(), is_strict: globals.script_security },
+            fetcher: Fetcher { tls: Connector::new(&globals.tls), patterns: Patterns::default() },
+        }
     }
 
     /// Makes one attempt of a check: that of its `page`, where it has several. It ends after the check's
     /// `connect_timeout` at the latest; a program ends a little after its own.
     ///
     /// It must be awaited within a tokio runtime that has its time and its sockets enabled.
-    pub async fn attempt(&self, check: &Check, _page: usize) -> Outcome {
+    pub async fn attempt(&self, check: &Check, page: usize) -> Outcome {
         let patience = check.timing.connect_timeout;
         let endpoint = &check.endpoint;
         let result = match &check.kind {
             CheckKind::Tcp => within(patience, tcp::check(endpoint)).await,
             CheckKind::Misc(misc) => return program::check(misc, &self.rules).await,
             CheckKind::File(file) => return read_file(file),
-            other @ (CheckKind::Http(_)
-            | CheckKind::Smtp { .. }
-            | CheckKind::Dns { .. }
-            | CheckKind::Udp(_)
-            | CheckKind::Ping) => Err(Failure::Host(format!("{} is not available", other.keyword()))),
+            CheckKind::Http(http) => within(patience, self.fetcher.check(http, page, endpoint)).await,
+            CheckKind::Smtp { helo_name } => within(patience, smtp::check(endpoint, helo_name)).await,
+            CheckKind::Dns { kind, name } => within(patience, dns::check(endpoint, *kind, name)).await,
+            CheckKind::Udp(udp) => udp::check(endpoint, udp, patience).await,
+            CheckKind::Ping => within(patience, ping::check(endpoint)).await,
         };
         match result {
             Ok(()) => Outcome::SUCCESS,

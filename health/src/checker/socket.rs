@@ -4,7 +4,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::net::{TcpSocket, TcpStream, UdpSocket};
 
 use crate::declared::Endpoint;
 use crate::judge::Failure;
@@ -13,6 +13,14 @@ use crate::judge::Failure;
 pub(super) async fn connect(endpoint: &Endpoint) -> Result<TcpStream, Failure> {
     let socket = open(endpoint, Type::STREAM, Protocol::TCP).map_err(|error| on_host(&error))?;
     TcpSocket::from_std_stream(socket.into()).connect(endpoint.address).await.map_err(|error| failure(&error))
+}
+
+/// A datagram socket that speaks to the endpoint, and hears nobody else.
+pub(super) async fn datagrams(endpoint: &Endpoint) -> Result<UdpSocket, Failure> {
+    let socket = open(endpoint, Type::DGRAM, Protocol::UDP).map_err(|error| on_host(&error))?;
+    let socket = UdpSocket::from_std(socket.into()).map_err(|error| on_host(&error))?;
+    socket.connect(endpoint.address).await.map_err(|error| failure(&error))?;
+    Ok(socket)
 }
 
 /// A socket with the endpoint's source, interface and mark.

@@ -239,7 +239,7 @@ fn tell_pool(
         Some(Outcome::Failure(failure)) => format!("{}: {failure}", probe.check.kind.keyword()),
         Some(Outcome::Success { .. }) | None => probe.check.kind.keyword().to_owned(),
     };
-    pool.review(index, was_first && probe.has_run, reason, out);
+    pool.review(index, was_first && probe.has_run && !probe.is_up, reason, out);
 }
 
 #[cfg(test)]

@@ -56,7 +56,7 @@ pub enum Failure {
     Pattern(bool),
     /// The answer is longer than we read, in bytes.
     #[error("more than {0} bytes")]
-    TooLong(usize),
+    TooLong(u64),
     /// The answer is not what the protocol says.
     #[error("not as the protocol wants it: {0}")]
     Malformed(String),

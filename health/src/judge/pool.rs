@@ -185,7 +185,8 @@ impl Pool {
         })
     }
 
-    /// Takes the state of the server at `index` from its checks; `is_first` when a check spoke for the first time.
+    /// Takes the state of the server at `index` from its checks; `is_first` when a check failed before it had said
+    /// anything.
     pub(super) fn review(
         &mut self,
         index: usize,
@@ -196,7 +197,7 @@ impl Pool {
         let Some(server) = self.servers.get_mut(index) else { return };
         let is_good = server.is_good();
         let is_change = server.is_alive != is_good;
-        let is_to_tell = is_change || (is_first && !is_good && !server.is_told);
+        let is_to_tell = is_change || (is_first && !server.is_told);
         server.is_alive = is_good;
         server.is_told |= is_to_tell;
         if is_change {
