@@ -115,12 +115,19 @@ fn set_up(net: &Net, way: Way, server: &str) {
 /// Sets the director's host up and starts the director, with a TCP service at port 80 and a UDP one at port 7 of
 /// each way, in both families.
 pub fn start_director(net: &mut Net, ways: &[Way]) {
+    start_director_with(net, ways, &[]);
+}
+
+/// The same, with more arguments for the director.
+pub fn start_director_with(net: &mut Net, ways: &[Way], more: &[&str]) {
     let journal = net.files.join("director-journal").display().to_string();
     let vips: Vec<String> = ways.iter().flat_map(|way| way.vips()).map(|vip| vip.to_string()).collect();
     let mut command = vec![LVSD, "host", "director", "apply", "--journal", &journal, "--dev", "eth0"];
     command.extend(vips.iter().flat_map(|vip| ["--vip", vip.as_str()]));
     net.run("director", &command).good();
-    net.run_director(if ways.contains(&NAT) { &["eth0", "eth1"] } else { &["eth0"] });
+    let interfaces: &[&str] =
+        if ways.contains(&NAT) { &["-i", "eth0", "-i", "eth1"] } else { &["-i", "eth0"] };
+    net.run_director_with(&[interfaces, more].concat());
     for &way in ways {
         serve(net, way);
     }
