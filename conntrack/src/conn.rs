@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::key::{Direction, FlowKey};
 use crate::sctp::SctpEvent;
 use crate::state::{Activity, State, Transition};
-use crate::tcp::{Side, TcpFlags, TcpTable};
+use crate::tcp::{Side, TcpFlags, TcpState, TcpTable};
 use crate::template::Lease;
 use crate::tick::Tick;
 use crate::timeouts::{self, Timeouts};
@@ -168,6 +168,30 @@ impl<B, T> Conn<B, T> {
     /// (the kernel's `ip_vs_conn_expire_now`).
     pub fn expire(&mut self, now: Tick) {
         self.expires = self.expires.min(now);
+    }
+
+    /// Gives the connection another `seconds` of silence, counted from the end of those it had.
+    pub(crate) fn extend(&mut self, seconds: u32, now: Tick) {
+        self.timeout = seconds;
+        self.expires = self.expires + self.timeout();
+        if self.expires <= now {
+            self.touch(now);
+        }
+    }
+
+    /// Waits for one of the two ends to open it (the kernel's `ip_vs_tcp_conn_listen`). The count it belongs to
+    /// stays. Call [`touch`](Self::touch) afterwards.
+    pub const fn listen(&mut self, timeouts: &Timeouts) {
+        self.state = State::Tcp(TcpState::Listen);
+        self.timeout = timeouts.of(self.state);
+    }
+
+    /// The connection as it is once its client's port is known (the kernel's `ip_vs_conn_fill_cport`). To be taken
+    /// out of the table before, and put in again.
+    #[must_use]
+    pub const fn with_client_port(mut self, port: u16) -> Self {
+        self.key.src_port = port;
+        self
     }
 
     /// Follows a TCP packet (the kernel's `set_tcp_state`).

@@ -54,6 +54,7 @@ const WHEELS: usize = 8;
 pub struct Table<B, T = B> {
     hash: Keyed,
     limit: usize,
+    held: fn(&B) -> bool,
     conns: AtomicUsize,
     /// By the hash of the client's end.
     places: DashMap<u64, Place<B, T>, Ready>,
@@ -80,11 +81,19 @@ impl<B, T> Table<B, T> {
         Self::with_hash(limit, Keyed::new(seed))
     }
 
+    /// Connections whose binding is `held` outlive their time, a minute after the other, for as long as it is: others
+    /// hang on them (the kernel's `n_control`). `held` must not call the table.
+    #[must_use]
+    pub fn holding(self, held: fn(&B) -> bool) -> Self {
+        Self { held, ..self }
+    }
+
     fn with_hash(limit: usize, hash: Keyed) -> Self {
         Self {
             templates: templates::Templates::new(limit, hash.clone()),
             hash,
             limit,
+            held: |_| false,
             conns: AtomicUsize::new(0),
             places: DashMap::with_hasher_and_shard_amount(Ready::default(), SHARDS),
             servers: Servers::new(),
@@ -165,7 +174,7 @@ impl<B, T> Table<B, T> {
         let (key, expires) = (*conn.key(), conn.expires());
         let home = self.home(&key, Direction::ToServer);
         let mut place = self.places.entry(home).or_insert(Place::Empty);
-        if place.find(&key, Direction::ToServer, now).is_some() {
+        if place.find(&key, Direction::ToServer, now, self.held).is_some() {
             self.conns.fetch_sub(1, Ordering::Relaxed);
             return Err(InsertError::Exists(conn.into_binding()));
         }
@@ -214,7 +223,7 @@ impl<B, T> Table<B, T> {
     pub fn for_each(&self, now: Tick, mut f: impl FnMut(&Conn<B, T>)) {
         let _visit = visit::enter();
         self.visit(|conn| {
-            if !conn.is_expired(now) {
+            if is_alive(conn, now, self.held) {
                 f(conn);
             }
         });
@@ -267,7 +276,7 @@ impl<B, T> Table<B, T> {
 
     fn find(&self, key: &FlowKey, direction: Direction, now: Tick) -> Option<Found<'_, B, T>> {
         let place = self.places.get_mut(&self.home(key, direction))?;
-        RefMut::try_map(place, |place| place.find(key, direction, now)).ok()
+        RefMut::try_map(place, |place| place.find(key, direction, now, self.held)).ok()
     }
 
     fn remove_as(&self, key: &FlowKey, direction: Direction) -> Option<Conn<B, T>> {
@@ -307,6 +316,11 @@ impl<B, T> Table<B, T> {
         #[allow(clippy::cast_possible_truncation, reason = "only the low bits are wanted")]
         &self.wheels[home as usize % WHEELS]
     }
+}
+
+/// True while the connection's time is not over, or something holds it.
+fn is_alive<B, T>(conn: &Conn<B, T>, now: Tick, held: fn(&B) -> bool) -> bool {
+    !conn.is_expired(now) || held(conn.binding())
 }
 
 impl<B, T> fmt::Debug for Table<B, T> {

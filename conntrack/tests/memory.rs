@@ -38,8 +38,8 @@ const CONNS: u32 = 1_000_000;
 /// As large as what the director binds a connection to: a counted pointer, the count, the way to the server.
 #[derive(Clone)]
 struct Bound {
-    _held: (Arc<()>, u8),
-    _way: u8,
+    _held: (Arc<()>, u8, u8),
+    _more: Option<Arc<()>>,
 }
 
 fn conn(n: u32, v6: bool, binding: &Bound) -> Conn<Bound> {
@@ -60,7 +60,7 @@ fn conn(n: u32, v6: bool, binding: &Bound) -> Conn<Bound> {
 /// One test, for the counters are the whole process's.
 #[test]
 fn a_nat_connection_takes_at_most_three_hundred_bytes_and_a_packet_none() {
-    let binding = Bound { _held: (Arc::new(()), 0), _way: 0 };
+    let binding = Bound { _held: (Arc::new(()), 0, 0), _more: None };
     for v6 in [false, true] {
         let before = LIVE.load(Ordering::Relaxed);
         let table = Table::new(usize::MAX, 7);

@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
+use super::is_alive;
 use super::place::Entry;
 use crate::conn::Conn;
 use crate::key::{Direction, FlowKey};
@@ -42,9 +43,11 @@ impl<B, T> Crowd<B, T> {
         key: &FlowKey,
         direction: Direction,
         now: Tick,
+        held: fn(&B) -> bool,
     ) -> Option<&mut Entry<B, T>> {
-        let timer = named(&self.names, key, direction)
-            .find(|timer| self.members.get(timer).is_some_and(|member| !member.entry.conn.is_expired(now)))?;
+        let timer = named(&self.names, key, direction).find(|timer| {
+            self.members.get(timer).is_some_and(|member| is_alive(&member.entry.conn, now, held))
+        })?;
         self.timed(timer)
     }
 

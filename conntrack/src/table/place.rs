@@ -1,6 +1,7 @@
 //! What the map has for one end of flows: hardly ever more than one connection.
 
 use super::crowd::Crowd;
+use super::is_alive;
 use crate::conn::Conn;
 use crate::key::{Direction, FlowKey};
 use crate::tick::Tick;
@@ -33,13 +34,14 @@ impl<B, T> Place<B, T> {
         key: &FlowKey,
         direction: Direction,
         now: Tick,
+        held: fn(&B) -> bool,
     ) -> Option<&mut Entry<B, T>> {
         match self {
             Self::Empty => None,
             Self::One(entry) => {
-                (entry.conn.has(key, direction) && !entry.conn.is_expired(now)).then_some(entry)
+                (entry.conn.has(key, direction) && is_alive(&entry.conn, now, held)).then_some(entry)
             }
-            Self::Many(crowd) => crowd.find(key, direction, now),
+            Self::Many(crowd) => crowd.find(key, direction, now, held),
         }
     }
 

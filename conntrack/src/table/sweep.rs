@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::{Table, visit};
+use super::{Table, is_alive, visit};
 use crate::conn::Conn;
 use crate::template::Template;
 use crate::tick::Tick;
@@ -11,6 +11,9 @@ use crate::wheel::Timer;
 
 /// Entries taken from a wheel at a time.
 pub(super) const BATCH: usize = 64;
+
+/// What a connection that others hang on gets when its time is over, in seconds (the kernel's `ip_vs_conn_expire`).
+const EXTENSION: u32 = 60;
 
 /// What a sweep hands out.
 #[derive(Debug)]
@@ -64,9 +67,12 @@ impl<B, T> Table<B, T> {
     /// its number be another's: that one is then ended or queued as it should be anyway.
     fn judge(&self, timer: Timer, home: u64, now: Tick) -> Option<Conn<B, T>> {
         let conn = self.take_out(home, |place| {
-            let conn = &place.timed(timer)?.conn;
-            if conn.is_expired(now) {
+            let conn = &mut place.timed(timer)?.conn;
+            if !is_alive(conn, now, self.held) {
                 return Some(timer);
+            }
+            if conn.is_expired(now) {
+                conn.extend(EXTENSION, now);
             }
             self.wheel(home).lock().schedule(timer, conn.expires());
             None

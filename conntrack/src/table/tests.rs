@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use super::*;
@@ -423,6 +424,35 @@ fn a_listing_visits_what_stays_exactly_once_while_other_connections_come_and_go(
         }
     });
     assert_eq!(table.len(), 2000);
+}
+
+#[test]
+fn a_connection_that_others_hang_on_outlives_its_time_by_minutes() {
+    let table = Table::new(10, 7).holding(|held: &Arc<AtomicBool>| held.load(Ordering::Relaxed));
+    let held = Arc::new(AtomicBool::new(true));
+    for port in [1, 2] {
+        let binding = if port == 1 { Arc::clone(&held) } else { Arc::default() };
+        let new = NewConn {
+            key: key(port),
+            server: server(),
+            reply: true,
+            no_output: false,
+            binding,
+            template: None,
+        };
+        table.insert(Conn::<_>::new(new, Tick::ZERO), Tick::ZERO).unwrap();
+    }
+    let lives = |now: Tick, port| table.with(&key(port), now, |_, _| ()).is_some();
+    assert!(lives(secs(3), 1) && !lives(secs(3), 2), "before any sweep came by, too");
+    let mut expiry = 0;
+    table.sweep(secs(4), usize::MAX, drop);
+    table.for_each(secs(4), |conn| expiry = conn.expires().as_millis());
+    assert_eq!((table.len(), expiry), (1, 63_000));
+    held.store(false, Ordering::Relaxed);
+    table.sweep(Tick::from_millis(62_999), usize::MAX, drop);
+    assert_eq!(table.len(), 1);
+    table.sweep(secs(63), usize::MAX, drop);
+    assert!(table.is_empty());
 }
 
 #[test]

@@ -16,8 +16,8 @@ impl<B, T> Table<B, T> {
     /// `unwanted` and `unwanted_template` say yes to; says how many. It costs what is looked at, not the size of
     /// the table. An entry may be drawn twice, as the kernel may come to a bucket twice.
     ///
-    /// A connection goes as with [`evict`](Self::evict); a template goes unless connections hang on it, and is
-    /// handed out by the next sweep. `draw` gives any of the 64-bit numbers, all alike likely. None of the
+    /// A connection goes as with [`evict`](Self::evict), unless it is [held](Self::holding); a template goes unless
+    /// connections hang on it, and is handed out by the next sweep. `draw` gives any of the 64-bit numbers, all alike likely. None of the
     /// functions may call the table.
     pub fn thin(
         &self,
@@ -54,7 +54,7 @@ impl<B, T> Table<B, T> {
         let taken = self.take_out(home, |place| {
             let _visit = visit::enter();
             let conn = &place.timed(timer)?.conn;
-            (!conn.is_expired(now) && unwanted(conn)).then_some(timer)
+            (!conn.is_expired(now) && !(self.held)(conn.binding()) && unwanted(conn)).then_some(timer)
         });
         taken.map(|mut conn| self.forsake(&mut conn)).is_some()
     }
