@@ -4,6 +4,7 @@
 mod direct;
 mod l4;
 mod nat;
+pub mod segment;
 mod ttl;
 mod tunnel;
 

@@ -9,6 +9,7 @@
 pub const HEADER: usize = 20;
 
 pub(crate) const SEQUENCE: usize = 4;
+pub(crate) const ACKNOWLEDGEMENT: usize = 8;
 pub(crate) const DATA_OFFSET: usize = 12;
 pub(crate) const FLAGS: usize = 13;
 pub(crate) const CHECKSUM: usize = 16;
