@@ -16,20 +16,39 @@ pub enum Counted {
     Persistent,
 }
 
-/// One connection's (or template's) part of a destination's counts, given back on drop.
+/// One connection's (or template's) part of a destination's counts, given back on drop; with a note, for which there
+/// is room beside it.
 #[derive(Debug)]
-pub struct Lease {
+pub struct Lease<N = ()> {
     destination: Arc<Destination>,
     counted: Counted,
+    note: N,
 }
 
 impl Lease {
     /// Counts one more under `counted`.
     pub fn take(destination: &Arc<Destination>, counted: Counted) -> Self {
+        Self::noted(destination, counted, ())
+    }
+}
+
+impl<N> Lease<N> {
+    /// Counts one more under `counted` and keeps the note.
+    pub fn noted(destination: &Arc<Destination>, counted: Counted, note: N) -> Self {
         counter(destination, counted).fetch_add(1, Relaxed);
         destination.mark_after_bind();
         destination.tell_load();
-        Self { destination: Arc::clone(destination), counted }
+        Self { destination: Arc::clone(destination), counted, note }
+    }
+
+    /// The note.
+    pub const fn note(&self) -> &N {
+        &self.note
+    }
+
+    /// The note, to be changed.
+    pub const fn note_mut(&mut self) -> &mut N {
+        &mut self.note
     }
 
     /// The destination.
@@ -55,7 +74,7 @@ impl Lease {
     }
 }
 
-impl Drop for Lease {
+impl<N> Drop for Lease<N> {
     fn drop(&mut self) {
         counter(&self.destination, self.counted).fetch_sub(1, Relaxed);
         self.destination.mark_after_unbind();

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::ftp::Session;
 use crate::destination::{Counted, Destination, Lease};
 use crate::message::ForwardMethod;
 
@@ -29,17 +30,45 @@ impl From<ForwardMethod> for Method {
     }
 }
 
+/// What a connection is to FTP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Nothing.
+    None,
+    /// A control connection: what is said there is read.
+    Control,
+    /// A data connection.
+    Data,
+    /// A data connection whose client's port is not known yet (the kernel's `NO_CPORT`).
+    Unclaimed,
+}
+
 /// A connection's bond to its destination; ending the connection gives the counts back.
 #[derive(Debug)]
 pub struct Binding {
-    lease: Lease,
-    method: Method,
+    lease: Lease<(Method, Role)>,
+    /// What FTP knows, of a control connection once it spoke of a data connection, and of a data connection.
+    session: Option<Arc<Session>>,
 }
 
 impl Binding {
     /// Binds a new connection, inactive as it begins.
     pub fn new(destination: &Arc<Destination>, method: Method) -> Self {
-        Self { lease: Lease::take(destination, Counted::Inactive), method }
+        Self { lease: Lease::noted(destination, Counted::Inactive, (method, Role::None)), session: None }
+    }
+
+    /// The bond of a control connection of FTP.
+    pub(super) const fn of_control(mut self) -> Self {
+        self.lease.note_mut().1 = Role::Control;
+        self
+    }
+
+    /// The bond of a data connection of a session.
+    pub(super) fn with_session(mut self, role: Role, session: Arc<Session>) -> Self {
+        session.begin(role == Role::Unclaimed);
+        self.lease.note_mut().1 = role;
+        self.session = Some(session);
+        self
     }
 
     /// Binds a new connection that has no server to `nobody`, who belongs to no service.
@@ -54,11 +83,52 @@ impl Binding {
 
     /// How packets reach it.
     pub const fn method(&self) -> Method {
-        self.method
+        self.lease.note().0
+    }
+
+    /// What the connection is to FTP.
+    pub const fn role(&self) -> Role {
+        self.lease.note().1
+    }
+
+    /// True while other connections hang on this one (the kernel's `n_control`).
+    pub(super) fn is_held(&self) -> bool {
+        self.role() == Role::Control && self.session.as_ref().is_some_and(|session| session.has_data())
+    }
+
+    /// True for a connection that hangs on another.
+    pub(super) const fn is_controlled(&self) -> bool {
+        matches!(self.role(), Role::Data | Role::Unclaimed)
+    }
+
+    /// What FTP knows of a control connection's session.
+    pub(super) const fn session(&self) -> Option<&Arc<Session>> {
+        self.session.as_ref()
+    }
+
+    /// The same, begun with `new` if there was none.
+    pub(super) fn session_or(&mut self, new: impl FnOnce() -> Arc<Session>) -> &Arc<Session> {
+        self.session.get_or_insert_with(new)
+    }
+
+    /// The data connection has its client.
+    pub(super) fn claim(&mut self) {
+        if let (Role::Unclaimed, Some(session)) = (self.role(), &self.session) {
+            session.claimed();
+            self.lease.note_mut().1 = Role::Data;
+        }
     }
 
     /// Moves the connection between the destination's active and inactive count.
     pub fn set_active(&mut self, active: bool) {
         self.lease.set_active(active);
+    }
+}
+
+impl Drop for Binding {
+    fn drop(&mut self) {
+        if let (true, Some(session)) = (self.is_controlled(), &self.session) {
+            session.end(self.role() == Role::Unclaimed);
+        }
     }
 }

@@ -102,7 +102,7 @@ impl Lane {
             Ok(next) => next,
             Err(reason) => return About::Dropped(reason),
         };
-        self.count_out(conn, snapshot, arrival);
+        self.count_out(conn, snapshot, arrival.headers.len());
         About::ToClient(Passage::to_client(next, conn.key().dst, conn.key().dst_port))
     }
 
@@ -118,7 +118,7 @@ impl Lane {
         let about = |conn: &mut Connection, direction| {
             let is_half = direction == Direction::ToServer && conn.binding().method() != Method::Masquerade;
             if is_half {
-                self.count_out(conn, snapshot, arrival);
+                self.count_out(conn, snapshot, arrival.headers.len());
             }
             is_half.then_some(About::AsItIs)
         };

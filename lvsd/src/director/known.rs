@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use lvs_conntrack::{Direction, FlowKey, SctpState, State, TcpState};
 use lvs_forward::{DropReason, Refused};
 
-use super::binding::Method;
+use super::binding::{Method, Role};
+use super::ftp::{self, Turn};
 use super::lane::{Arrival, Lane};
 use super::passage::Passage;
 use super::plane::Plane;
@@ -17,6 +18,8 @@ use crate::snapshot::Snapshot;
 pub(super) enum Known {
     /// It goes on.
     Forward(Passage),
+    /// It goes on, changed as FTP has it.
+    Talk(Passage, Box<Turn>),
     /// It is refused, as a reply that the host's own forwarding would refuse.
     Refused(Refused),
     /// It is dropped.
@@ -35,13 +38,19 @@ impl Lane {
         key: &FlowKey,
     ) -> Option<Known> {
         plane.table().with(key, arrival.now, |conn, direction| match direction {
-            Direction::ToServer => self.inbound(conn, snapshot, arrival),
+            Direction::ToServer => self.inbound(conn, plane, snapshot, arrival),
             Direction::ToClient => self.outbound(conn, snapshot, arrival),
         })
     }
 
     /// A client's packet of a known connection (`ip_vs_in_hook`).
-    fn inbound(&self, conn: &mut Connection, snapshot: &Snapshot, arrival: &Arrival<'_, '_>) -> Known {
+    fn inbound(
+        &self,
+        conn: &mut Connection,
+        plane: &Plane,
+        snapshot: &Snapshot,
+        arrival: &Arrival<'_, '_>,
+    ) -> Known {
         let headers = &arrival.headers;
         let destination = conn.binding().destination();
         let hop = snapshot.hop(destination.id());
@@ -59,6 +68,10 @@ impl Lane {
         advance(conn, headers, Direction::ToServer, snapshot, arrival.now);
         conn.count_packet();
         match Passage::to_server(snapshot, hop, conn.binding().method(), conn.server()) {
+            Ok(passage) if conn.binding().role() == Role::Control => {
+                let turn = ftp::hear_client(conn, arrival, plane.unclaimed());
+                turn.map_or(Known::Forward(passage), |turn| Known::Talk(passage, turn))
+            }
             Ok(passage) => Known::Forward(passage),
             Err(reason) => Known::Drop(reason),
         }
@@ -83,21 +96,29 @@ impl Lane {
     fn outbound(&self, conn: &mut Connection, snapshot: &Snapshot, arrival: &Arrival<'_, '_>) -> Known {
         let vip = SocketAddr::new(conn.key().dst, conn.key().dst_port);
         let back = way_back(snapshot, arrival, vip);
-        if let Known::Forward(_) = back {
-            self.count_reply(conn, snapshot, arrival);
+        let Known::Forward(passage) = back else { return back };
+        if conn.binding().role() == Role::Control
+            && let Some(turn) = ftp::hear_server(conn, arrival)
+        {
+            // What is counted is what leaves.
+            let len = arrival.headers.len().saturating_add_signed(turn.growth());
+            self.count_out(conn, snapshot, len);
+            advance(conn, &arrival.headers, Direction::ToClient, snapshot, arrival.now);
+            return Known::Talk(passage, turn);
         }
-        back
+        self.count_reply(conn, snapshot, arrival);
+        Known::Forward(passage)
     }
 
     /// Counts a server's packet and brings its connection up to date.
     pub(super) fn count_reply(&self, conn: &mut Connection, snapshot: &Snapshot, arrival: &Arrival<'_, '_>) {
-        self.count_out(conn, snapshot, arrival);
+        self.count_out(conn, snapshot, arrival.headers.len());
         advance(conn, &arrival.headers, Direction::ToClient, snapshot, arrival.now);
     }
 
-    /// Counts a packet from a server that belongs to a service (`ip_vs_out_stats`).
-    pub(super) fn count_out(&self, conn: &Connection, snapshot: &Snapshot, arrival: &Arrival<'_, '_>) {
-        let bytes = u64::try_from(arrival.headers.len()).unwrap_or(0);
+    /// Counts a packet of so many octets from a server that belongs to a service (`ip_vs_out_stats`).
+    pub(super) fn count_out(&self, conn: &Connection, snapshot: &Snapshot, len: usize) {
+        let bytes = u64::try_from(len).unwrap_or(0);
         let destination = conn.binding().destination();
         if let Some(hop) = snapshot.hop(destination.id()) {
             destination.stats().packet_out(self.number(), bytes);
@@ -128,7 +149,7 @@ pub(super) fn way_back(snapshot: &Snapshot, arrival: &Arrival<'_, '_>, vip: Sock
 
 /// True for a connection that a new SYN or INIT may begin anew (`is_new_conn_expected`).
 fn is_at_its_end(conn: &Connection, reuse_mode: i32) -> bool {
-    if reuse_mode == 0 || conn.template().is_some() {
+    if reuse_mode == 0 || conn.template().is_some() || conn.binding().is_controlled() {
         return false;
     }
     match conn.state() {

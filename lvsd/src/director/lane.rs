@@ -148,16 +148,28 @@ impl Lane {
         arrival: &mut Arrival<'_, '_>,
         key: &FlowKey,
     ) -> Verdict {
-        match self.known(plane, snapshot, arrival, key) {
-            Some(Known::Forward(passage)) => self.carry(plane, snapshot, arrival, &passage),
-            Some(Known::Refused(refused)) => self.refuse(snapshot, arrival, refused),
-            Some(Known::Drop(reason)) => Verdict::Drop(reason),
-            Some(Known::Anew) => {
-                drop(plane.table().remove(key));
-                Verdict::ToHost
-            }
-            None => Verdict::ToHost,
-        }
+        let Some(known) = self.known(plane, snapshot, arrival, key) else { return Verdict::ToHost };
+        self.follow(plane, snapshot, arrival, known).unwrap_or_else(|| {
+            drop(plane.table().remove(key));
+            Verdict::ToHost
+        })
+    }
+
+    /// Carries out what a known connection makes of a packet; `None` where it makes nothing of it and ends.
+    fn follow(
+        &mut self,
+        plane: &Plane,
+        snapshot: &Snapshot,
+        arrival: &mut Arrival<'_, '_>,
+        known: Known,
+    ) -> Option<Verdict> {
+        Some(match known {
+            Known::Forward(passage) => self.carry(plane, snapshot, arrival, &passage),
+            Known::Talk(passage, turn) => self.carry_talk(plane, snapshot, arrival, &passage, *turn),
+            Known::Refused(refused) => self.refuse(snapshot, arrival, refused),
+            Known::Drop(reason) => Verdict::Drop(reason),
+            Known::Anew => return None,
+        })
     }
 
     fn judge_flow(&mut self, plane: &Plane, snapshot: &Snapshot, arrival: &mut Arrival<'_, '_>) -> Verdict {
@@ -165,14 +177,15 @@ impl Lane {
         if arrival.headers.options == Options::SourceRoute {
             return Verdict::Drop(DropReason::SourceRoute);
         }
-        match self.known(plane, snapshot, arrival, &key) {
-            Some(Known::Forward(passage)) => self.carry(plane, snapshot, arrival, &passage),
-            Some(Known::Refused(refused)) => self.refuse(snapshot, arrival, refused),
-            Some(Known::Drop(reason)) => Verdict::Drop(reason),
-            Some(Known::Anew) => {
+        let known = self.known(plane, snapshot, arrival, &key).or_else(|| {
+            let is_claimed = plane.claim(&key, arrival.now);
+            is_claimed.then(|| self.known(plane, snapshot, arrival, &key)).flatten()
+        });
+        match known {
+            Some(known) => self.follow(plane, snapshot, arrival, known).unwrap_or_else(|| {
                 drop(plane.table().remove(&key));
                 self.begin(plane, snapshot, arrival, &key)
-            }
+            }),
             // The host's own address on the wire: the kernel's routing refuses it before IPVS sees it.
             None if snapshot.is_local(key.src) => Verdict::Drop(DropReason::MartianSource),
             None if snapshot.is_local(key.dst) || snapshot.takes_in(&key, arrival.ingress) => {
@@ -195,12 +208,11 @@ impl Lane {
             Scheduled::Drop(reason) => Verdict::Drop(reason),
             Scheduled::NotOurs => Verdict::ToHost,
             Scheduled::Nobody => self.unreachable(snapshot, arrival),
-            Scheduled::Raced => match self.known(plane, snapshot, arrival, key) {
-                Some(Known::Forward(passage)) => self.carry(plane, snapshot, arrival, &passage),
-                Some(Known::Refused(refused)) => self.refuse(snapshot, arrival, refused),
-                Some(Known::Drop(reason)) => Verdict::Drop(reason),
-                Some(Known::Anew) | None => Verdict::Drop(DropReason::ConnectionReuse),
-            },
+            Scheduled::Raced => {
+                let known = self.known(plane, snapshot, arrival, key);
+                let verdict = known.and_then(|known| self.follow(plane, snapshot, arrival, known));
+                verdict.unwrap_or(Verdict::Drop(DropReason::ConnectionReuse))
+            }
         }
     }
 

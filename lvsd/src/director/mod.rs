@@ -15,6 +15,7 @@ mod bypass;
 mod call_id;
 mod datagram;
 mod fragments;
+mod ftp;
 mod icmp;
 mod known;
 mod lane;
@@ -38,7 +39,7 @@ use lvs_conntrack::Tick;
 use lvs_forward::io::Forwarder;
 use lvs_forward::{DropReason, Headers, Packet, PortId, Verdict};
 
-pub use binding::{Binding, Method};
+pub use binding::{Binding, Method, Role};
 pub use plane::{Account, Plane};
 
 use crate::snapshot::Snapshot;

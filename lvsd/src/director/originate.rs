@@ -42,7 +42,7 @@ impl Lane {
             }
             Known::Refused(refused) => Some(self.refuse(snapshot, arrival, refused)),
             Known::Drop(reason) => Some(Verdict::Drop(reason)),
-            Known::Anew => None,
+            Known::Talk(..) | Known::Anew => None,
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::fmt;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
 use arc_swap::ArcSwap;
 use lvs_conntrack::{Table, Tick};
@@ -35,6 +35,8 @@ pub struct Plane {
     nobody: Arc<Destination>,
     asks: Mutex<HashSet<Ask>>,
     path_mtus: PathMtus,
+    /// How many connections wait for a client whose port is not known (the kernel's `ip_vs_conn_no_cport_cnt`).
+    unclaimed: Arc<AtomicU32>,
 }
 
 impl Plane {
@@ -42,7 +44,7 @@ impl Plane {
     /// drawn at random at each start.
     pub fn new(lanes: usize, limit: usize, seed: u64) -> Self {
         Self {
-            table: Table::new(limit, seed),
+            table: Table::new(limit, seed).holding(Binding::is_held),
             snapshot: ArcSwap::default(),
             drops: Drops::default(),
             tallies: (0..lanes.max(1)).map(|_| Tally::default()).collect(),
@@ -50,12 +52,17 @@ impl Plane {
             nobody: Arc::new(Destination::new(NOBODY, Ipv4Addr::UNSPECIFIED.into(), 0, 1)),
             asks: Mutex::default(),
             path_mtus: PathMtus::default(),
+            unclaimed: Arc::default(),
         }
     }
 
     /// The connections and templates.
     pub const fn table(&self) -> &Table<Binding, Lease> {
         &self.table
+    }
+
+    pub(super) const fn unclaimed(&self) -> &Arc<AtomicU32> {
+        &self.unclaimed
     }
 
     /// How many workers there are counters for.

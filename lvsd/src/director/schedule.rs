@@ -8,6 +8,7 @@ use lvs_forward::{DropReason, Headers, Transport};
 use lvs_sched::Flow;
 
 use super::binding::{Binding, Method};
+use super::ftp;
 use super::lane::{Arrival, Lane};
 use super::passage::Passage;
 use super::persist::choose_persistent;
@@ -22,7 +23,6 @@ const TCP_SYN: u8 = 0x02;
 const TCP_RST: u8 = 0x04;
 /// The port FTP's active data connections come from.
 const FTP_DATA: u16 = 20;
-const FTP: u16 = 21;
 
 /// What became of a packet that belongs to no connection yet.
 pub(super) enum Scheduled {
@@ -78,7 +78,9 @@ impl Lane {
         match choice {
             Ok(choice) => self.open(plane, snapshot, arrival, key, service, choice),
             // The packet of another port that came here by FTP's rule is not for IPVS to refuse (`ip_vs_leave`).
-            Err(Scheduled::Nobody) if service.port() == FTP && key.dst_port != FTP => Scheduled::NotOurs,
+            Err(Scheduled::Nobody) if service.port() == ftp::PORT && key.dst_port != ftp::PORT => {
+                Scheduled::NotOurs
+            }
             Err(Scheduled::Nobody)
                 if !arrival.headers.is_icmp_error() && Self::may_bypass(snapshot, key, service) =>
             {
@@ -110,7 +112,7 @@ impl Lane {
                 server,
                 reply: method == Method::Masquerade,
                 no_output: method != Method::Masquerade,
-                binding: Binding::new(&destination, method),
+                binding: bind(&destination, method, key),
                 template,
             },
             arrival.now,
@@ -141,6 +143,13 @@ impl Lane {
             Err(reason) => Scheduled::Drop(reason),
         }
     }
+}
+
+/// The bond of a new connection. FTP through NAT is read (`tcp_app_conn_bind`).
+fn bind(destination: &Arc<Destination>, method: Method, key: &FlowKey) -> Binding {
+    let binding = Binding::new(destination, method);
+    let is_control = method == Method::Masquerade && key.proto == Proto::TCP && key.dst_port == ftp::PORT;
+    if is_control { binding.of_control() } else { binding }
 }
 
 /// Asks the scheduler of a service without persistence.

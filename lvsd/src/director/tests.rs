@@ -8,6 +8,7 @@ mod connections;
 mod defence;
 mod errors;
 mod fragments;
+mod ftp;
 mod hostile;
 mod marks;
 mod path_mtu;

@@ -30,7 +30,7 @@ pub(super) fn other(from: IpAddr, to: IpAddr, proto: Proto) -> Vec<u8> {
     ip(from, to, proto, &[0; 24])
 }
 
-fn finished(from: IpAddr, to: IpAddr, proto: Proto, mut bytes: Vec<u8>, at: usize) -> Vec<u8> {
+pub(super) fn finished(from: IpAddr, to: IpAddr, proto: Proto, mut bytes: Vec<u8>, at: usize) -> Vec<u8> {
     let sum = pseudo_header(from, to, proto, bytes.len()).bytes(&bytes).checksum();
     bytes[at..at + 2].copy_from_slice(&sum.to_be_bytes());
     ip(from, to, proto, &bytes)
