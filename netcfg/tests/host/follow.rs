@@ -100,6 +100,31 @@ fn addresses_and_routes_are_followed() {
 
 #[test]
 #[ignore = "needs root"]
+fn what_a_rule_for_a_mark_takes_in_is_followed() {
+    let (host, _peer) = network();
+    host.run(|| {
+        let mut watcher = Watcher::open().unwrap();
+        let taken_in = |view: &HostView| {
+            view.taken_in().map(|(rule, net)| (rule.mark, rule.mask, net.to_string())).collect::<Vec<_>>()
+        };
+        host.sh("ip route add local default dev lo table 100");
+        assert!(hears(&mut watcher, |view| view.routes().iter().any(|route| route.table == 100)));
+        assert!(taken_in(watcher.view()).is_empty(), "no rule leads there");
+        host.sh("ip rule add fwmark 7 lookup 100");
+        let first = (7, u32::MAX, "0.0.0.0/0".to_owned());
+        assert!(hears(&mut watcher, |view| taken_in(view) == [first.clone()]));
+        host.sh("ip -6 rule add fwmark 8/0xff lookup 300
+             ip -6 route add local 2001:db8::/32 dev lo table 300");
+        let second = (8, 0xff, "2001:db8::/32".to_owned());
+        assert!(hears(&mut watcher, |view| taken_in(view).contains(&second)));
+        assert!(taken_in(&HostView::read().unwrap()).contains(&first));
+        host.sh("ip rule del fwmark 7");
+        assert!(hears(&mut watcher, |view| taken_in(view) == [second.clone()]));
+    });
+}
+
+#[test]
+#[ignore = "needs root"]
 fn a_neighbour_that_is_asked_for_is_found_and_followed() {
     let (host, peer) = network();
     host.sh("ip addr add fd91::141/64 dev eth0");
