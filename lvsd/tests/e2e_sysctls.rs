@@ -57,7 +57,8 @@ fn the_hosts_memory_makes_the_automatic_modes_work() {
 fn cache_bypass_lets_a_marked_packet_pass_that_the_host_takes_in() {
     let mut net = site();
     net.adm("-A -f 7 -s rr");
-    net.run("director", &[LVSD, "mark", "add", "7", "--destination", "10.66.2.0/24", "--protocol", "tcp"]).good();
+    net.run("director", &[LVSD, "mark", "add", "7", "--destination", "10.66.2.0/24", "--protocol", "tcp"])
+        .good();
     let url = format!("http://{ORIGIN}/");
     assert_eq!(net.curl("client", &url).unwrap(), "origin", "the host forwards what it does not take in");
     net.ip("director", "rule add fwmark 7 lookup 100\nroute add local default dev lo table 100\n");

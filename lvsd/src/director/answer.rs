@@ -47,9 +47,9 @@ impl Lane {
         let back = snapshot.fib.lookup(headers.src);
         let Ok(NextHop::Ready(path)) = back else { return Verdict::Drop(reason) };
         let from = match headers.dst {
-            local if snapshot.is_local(local) || snapshot.takes_in(&headers.flow(), arrival.ingress) => {
-                Some(local)
-            }
+            local if snapshot.is_local(local) => Some(local),
+            // The host would speak as the address the packet was for, and is not let (`icmp_send`).
+            IpAddr::V4(_) if snapshot.takes_in(&headers.flow(), arrival.ingress) => None,
             _ => snapshot.fib.source_for(headers.src),
         };
         let Some(from) = from else { return Verdict::Drop(reason) };

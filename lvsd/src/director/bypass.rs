@@ -17,11 +17,12 @@ use crate::services::Service;
 use crate::snapshot::Snapshot;
 
 impl Lane {
-    /// True where a packet nobody serves is not refused: it is for another host's own address.
+    /// True where a packet nobody serves is not refused: it is for another host's own address
+    /// (`ip_vs_addr_is_unicast`, which takes any unicast address of IPv6; one of this host's then leads nowhere).
     pub(super) fn may_bypass(snapshot: &Snapshot, key: &FlowKey, service: &Service) -> bool {
         snapshot.sysctls.cache_bypass != 0
             && service.is_marked()
-            && !snapshot.is_local(key.dst)
+            && (key.dst.is_ipv6() || !snapshot.is_local(key.dst))
             && snapshot.fib.is_unicast(key.dst)
     }
 

@@ -4,9 +4,10 @@
 use lvs_conntrack::Tick;
 use lvs_forward::checksum::{is_right, pseudo_header};
 use lvs_forward::icmp::Error;
-use lvs_forward::{Fit, Headers, Packet, PortId, Refused, Rewrite, Transport, fragment};
+use lvs_forward::{DropReason, Fit, Headers, Packet, PortId, Refused, Rewrite, Transport, fragment};
 
 use crate::director::Director;
+use crate::mark::Candidate;
 use crate::resolve::NextHop;
 use crate::snapshot::Snapshot;
 
@@ -22,7 +23,7 @@ pub(super) fn receive(
     emit: &mut dyn FnMut(PortId, &[u8]),
 ) {
     let Ok(headers) = Headers::parse(packet.bytes()) else { return };
-    let error = match snapshot.fib.lookup(headers.dst) {
+    let error = match way(snapshot, &headers) {
         Ok(NextHop::Local) if is_unheard(packet.bytes(), &headers) => Error::PortUnreachable,
         Ok(NextHop::Ready(path)) => match Rewrite::Direct.apply(packet, &headers, &path, 0) {
             Ok(Fit::Whole) => return emit(path.port, packet.bytes()),
@@ -44,6 +45,17 @@ pub(super) fn receive(
     };
     if let Some(port) = director.speak_for_host(error, packet, now) {
         emit(port, packet.bytes());
+    }
+}
+
+/// Where the host's routing leads the packet: by its destination, or to the host itself for its mark's sake.
+fn way(snapshot: &Snapshot, headers: &Headers) -> Result<NextHop, DropReason> {
+    let key = &headers.flow();
+    let mark = snapshot.marks.mark(Candidate { key, ingress: PortId(0) });
+    if snapshot.fib.takes_in(mark, headers.dst) {
+        Ok(NextHop::Local)
+    } else {
+        snapshot.fib.lookup(headers.dst)
     }
 }
 

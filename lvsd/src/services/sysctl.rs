@@ -88,7 +88,7 @@ sysctls! {
     conn_reuse_mode in -2_147_483_648 ..= 2_147_483_647 = 1,
     /// An ICMP error without a connection may begin one.
     schedule_icmp in -2_147_483_648 ..= 2_147_483_647 = 0,
-    /// Packets that came through a tunnel of the host's own are not scheduled.
+    /// What a tunnel of the host's own brings is not scheduled; here it never is.
     ignore_tunneled in -2_147_483_648 ..= 2_147_483_647 = 0,
     /// Rates are estimated.
     run_estimation in -2_147_483_648 ..= 2_147_483_647 = 1,
@@ -169,7 +169,9 @@ impl Sysctls {
             | "sync_threshold"
             | "sync_refresh_period"
             | "sync_retries" => "no effect yet: connections are not synchronised",
-            "ignore_tunneled" => "no effect: what a tunnel of the host's own brings is the host's, as with 1",
+            "ignore_tunneled" => {
+                "no effect: what a tunnel of the host's own brings does not come to the director"
+            }
             "conn_lfactor" | "svc_lfactor" => "no effect: these tables grow by themselves",
             _ => return None,
         })
