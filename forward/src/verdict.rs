@@ -7,6 +7,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub struct PortId(pub u16);
 
 impl PortId {
+    /// The host's own stack, as the interface that what it sends itself comes from.
+    pub const HOST: Self = Self(u16::MAX);
+
     /// The port as an index into a worker's interfaces.
     pub const fn index(self) -> usize {
         self.0 as usize

@@ -19,5 +19,4 @@ pub mod resolve;
 pub mod run;
 pub mod services;
 pub mod snapshot;
-pub mod vrrp;
 pub mod worker;

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::collections::HashSet;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use lvs_conntrack::{FlowKey, Proto, Timeouts};
@@ -43,6 +43,8 @@ pub struct Originator {
     pub service: Arc<Service>,
     /// The server.
     pub destination: Arc<Destination>,
+    /// The service's address and port, which its packets leave with.
+    pub vip: SocketAddr,
 }
 
 type Fast = foldhash::fast::RandomState;
@@ -115,15 +117,13 @@ impl Snapshot {
 
     /// Of several services that one server belongs to, the last one counts.
     fn note_originator(&mut self, service: &Arc<Service>, destination: &Arc<Destination>) {
-        let carries_udp = match service.id {
-            ServiceId::Mark { .. } => true,
-            ServiceId::Address { transport, .. } => transport == Transport::Udp,
-        };
+        // A service on a mark has no address that its servers could speak with.
+        let ServiceId::Address { transport: Transport::Udp, vip, port } = service.id else { return };
         let at = (destination.rip(), destination.port());
-        if carries_udp && service.engine.is_some() {
+        if service.engine.is_some() {
             let (service, destination) = (Arc::clone(service), Arc::clone(destination));
-            self.originators.insert(at, Originator { service, destination });
-        } else if carries_udp {
+            self.originators.insert(at, Originator { service, destination, vip: SocketAddr::new(vip, port) });
+        } else {
             self.originators.remove(&at);
         }
     }

@@ -1,14 +1,15 @@
 //! Where packets come from and go to: the seam between the director and its devices.
 
+mod host;
 mod mem;
 mod pcap;
 mod sys;
 pub mod tun;
 pub mod xdp;
 
+pub use host::HostDevice;
 pub use mem::MemDevice;
 pub use pcap::PcapDevice;
-pub use sys::be_realtime;
 
 use std::io;
 use std::time::Duration;

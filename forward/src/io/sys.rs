@@ -4,7 +4,7 @@
 use std::fs::File;
 use std::io;
 use std::net::Ipv4Addr;
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
 use libc::{c_char, c_int, c_short, c_ulong, ifreq};
@@ -137,6 +137,40 @@ pub(crate) fn take_socket_error(fd: RawFd) -> io::Result<Option<io::Error>> {
     Ok((error != 0).then(|| io::Error::from_raw_os_error(error)))
 }
 
+/// A packet socket that receives nothing, to send frames by.
+pub(crate) fn packet_socket() -> io::Result<OwnedFd> {
+    Ok(socket(AddressFamily::Packet, SockType::Raw, SockFlag::SOCK_CLOEXEC, None)?)
+}
+
+/// Sends a frame out of the interface with this number.
+pub(crate) fn send_frame(socket: &OwnedFd, interface: u32, frame: &[u8]) -> io::Result<()> {
+    // SAFETY: every field of sockaddr_ll may be all zeroes.
+    let mut to: libc::sockaddr_ll = unsafe { std::mem::zeroed() };
+    to.sll_family = libc::sa_family_t::try_from(libc::AF_PACKET).map_err(io::Error::other)?;
+    to.sll_ifindex = c_int::try_from(interface).map_err(io::Error::other)?;
+    if let Some(&[high, low]) = frame.get(12..14).and_then(|bytes| bytes.first_chunk()) {
+        to.sll_protocol = u16::from_ne_bytes([high, low]);
+    }
+    let length = libc::socklen_t::try_from(size_of::<libc::sockaddr_ll>()).map_err(io::Error::other)?;
+    let address = std::ptr::from_ref(&to).cast();
+    // SAFETY: frame and address are borrowed for the length of the call, with their own lengths beside them.
+    let sent = unsafe {
+        libc::sendto(
+            socket.as_raw_fd(),
+            frame.as_ptr().cast(),
+            frame.len(),
+            libc::MSG_DONTWAIT,
+            address,
+            length,
+        )
+    };
+    match usize::try_from(sent) {
+        Ok(sent) if sent == frame.len() => Ok(()),
+        Ok(_) => Err(io::ErrorKind::WriteZero.into()),
+        Err(_) => Err(io::Error::last_os_error()),
+    }
+}
+
 /// Sleeps until one of `fds` is ready or `timeout` passes (rounded up to milliseconds); an interruption by a
 /// signal is a return like any other. True when one is ready.
 pub(crate) fn poll(fds: &mut [libc::pollfd], timeout: Duration) -> io::Result<bool> {
@@ -152,14 +186,4 @@ pub(crate) fn poll(fds: &mut [libc::pollfd], timeout: Duration) -> io::Result<bo
         fd.revents = 0;
     }
     if error.kind() == io::ErrorKind::Interrupted { Ok(false) } else { Err(error) }
-}
-
-/// Gives the calling thread a real-time priority (`SCHED_FIFO`), 1 to 99; what it starts has none.
-pub fn be_realtime(priority: u8) -> io::Result<()> {
-    let parameters = libc::sched_param { sched_priority: priority.into() };
-    // SAFETY: the parameters live through the call, and 0 is the calling thread.
-    let result = unsafe {
-        libc::sched_setscheduler(0, libc::SCHED_FIFO | libc::SCHED_RESET_ON_FORK, &raw const parameters)
-    };
-    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }

@@ -9,8 +9,9 @@
 //! (every locally sent packet on a veth pair) has to be completed before, or the host drops the packet.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::net::Ipv4Addr;
+use std::os::fd::{AsRawFd, RawFd};
 
 use crate::io::sys;
 use crate::verdict::DropReason;
@@ -78,6 +79,14 @@ impl Tun {
         &self.name
     }
 
+    /// The kernel's number of the interface.
+    ///
+    /// # Errors
+    /// The interface is gone.
+    pub fn index(&self) -> io::Result<u32> {
+        Ok(nix::net::if_::if_nametoindex(self.name.as_str())?)
+    }
+
     /// Another handle on the same device, for another worker.
     ///
     /// # Errors
@@ -99,6 +108,15 @@ impl Tun {
         }
     }
 
+    /// Takes a packet that the host sends out of the interface, and sleeps until there is one; its length. What does
+    /// not fit `into` is lost.
+    ///
+    /// # Errors
+    /// The kernel's own.
+    pub fn receive(&self, into: &mut [u8]) -> io::Result<usize> {
+        (&self.file).read(into)
+    }
+
     /// Makes the interface one that takes packets from any source and says nothing of its own.
     fn set_up(&self) -> io::Result<()> {
         // The kernel takes the larger of `all` and the interface's own value; strict (1) would refuse every
@@ -111,6 +129,8 @@ impl Tun {
         if is_filtered {
             sys::set_address(&self.name, DUMMY)?;
         }
+        // A packet of the host's own that came round by here is still the host's.
+        fs::write(format!("/proc/sys/net/ipv4/conf/{}/accept_local", self.name), "1")?;
         let ipv6 = format!("/proc/sys/net/ipv6/conf/{}", self.name);
         if fs::exists(&ipv6)? {
             // No link-local address, hence no duplicate address detection and no router solicitations. IPv6
@@ -119,6 +139,12 @@ impl Tun {
             fs::write(format!("{ipv6}/accept_ra"), "0")?;
         }
         sys::set_up(&self.name)
+    }
+}
+
+impl AsRawFd for Tun {
+    fn as_raw_fd(&self) -> RawFd {
+        self.file.as_raw_fd()
     }
 }
 

@@ -149,6 +149,29 @@ impl Rewrite {
         Ok(fit)
     }
 
+    /// Rewrites a packet that the host itself takes or sends: nobody forwards it, so its TTL stays, and its size was
+    /// looked after by who made it. With a `path` it is addressed to the next hop.
+    ///
+    /// # Errors
+    /// [`DropReason::FamilyMismatch`] where the new address is of another family, [`DropReason::NoPort`] for a tunnel.
+    /// The packet is then as it was.
+    pub fn apply_at_host(
+        &self,
+        packet: &mut Packet<'_>,
+        headers: &Headers,
+        path: Option<&Path>,
+    ) -> Result<(), DropReason> {
+        match self {
+            Self::Nat(nat) => nat.translate_end(packet, headers)?,
+            Self::Direct => {}
+            Self::Tunnel(_) => return Err(DropReason::NoPort),
+        }
+        if let Some(path) = path {
+            address(packet, path);
+        }
+        Ok(())
+    }
+
     /// The largest packet that fits before it is rewritten.
     ///
     /// # Errors

@@ -30,13 +30,23 @@ pub struct Nat {
 }
 
 impl Nat {
-    /// Translates the packet and takes one from its TTL. The checksum follows: updated where there is one,
+    /// Translates the packet and takes one from its TTL.
+    ///
+    /// # Errors
+    /// As [`translate_end`](Self::translate_end).
+    pub(super) fn translate(&self, packet: &mut Packet<'_>, headers: &Headers) -> Result<(), DropReason> {
+        self.translate_end(packet, headers)?;
+        ttl::decrement(packet.bytes_mut(), headers);
+        Ok(())
+    }
+
+    /// Translates the packet. The checksum follows: updated where there is one,
     /// completed where the sender's kernel left that to its device, and computed where a whole UDP datagram has
     /// none (`udp_dnat_handler`). A wrong one stays wrong.
     ///
     /// # Errors
     /// [`DropReason::FamilyMismatch`] where the new address is of another family.
-    pub(super) fn translate(&self, packet: &mut Packet<'_>, headers: &Headers) -> Result<(), DropReason> {
+    pub(super) fn translate_end(&self, packet: &mut Packet<'_>, headers: &Headers) -> Result<(), DropReason> {
         let frame = packet.bytes_mut();
         ttl::check(frame, headers)?;
         let (old, new) = self.ends(headers);
@@ -54,7 +64,6 @@ impl Nat {
         } else {
             update_checksum(frame, headers, old, new);
         }
-        ttl::decrement(frame, headers);
         packet.truncate(headers.end);
         Ok(())
     }

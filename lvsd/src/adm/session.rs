@@ -137,7 +137,6 @@ impl<'a> Session<'a> {
             | Response::Drops { .. }
             | Response::Status(_)
             | Response::Health { .. }
-            | Response::Vrrp(_)
             | Response::Marks { .. }
             | Response::Totals(_) => self.unexpected(&response),
         })
@@ -178,7 +177,6 @@ impl<'a> Session<'a> {
             | Response::Drops { .. }
             | Response::Status(_)
             | Response::Health { .. }
-            | Response::Vrrp(_)
             | Response::Marks { .. }
             | Response::Totals(_) => return self.unexpected(&response),
         };

@@ -1,7 +1,10 @@
 //! ICMP errors about connections: told to the end they are for, as that end knows the connection.
 
 use lvs_conntrack::{Direction, Proto};
-use lvs_forward::{DropReason, Encapsulation, Nat, Quoted, Refused, Rewrite, Transport, Verdict, icmp};
+use lvs_forward::{
+    Checksums, DropReason, Encapsulation, Mac, Nat, Path, PortId, Quoted, Refused, Rewrite, Transport,
+    Verdict, icmp,
+};
 
 use super::binding::Method;
 use super::lane::{Arrival, Lane};
@@ -20,6 +23,15 @@ const GRE: Proto = Proto(47);
 /// Octets of an IPv4 header without options, and the smallest MTU a client is told of.
 const V4_HEADER: u16 = 20;
 const V4_LEAST_MTU: u16 = 68;
+
+/// The way to the host itself, which asks for no link-layer address.
+const TO_HOST: Path = Path {
+    port: PortId::HOST,
+    src_mac: Mac([0; 6]),
+    dst_mac: Mac([0; 6]),
+    mtu: u16::MAX,
+    checksums: Checksums::Computed,
+};
 
 /// For whom an error about a connection is.
 enum About {
@@ -140,7 +152,7 @@ impl Lane {
         destination.stats().packet_in(self.number(), bytes);
         hop.service.packet_in(self.number(), bytes);
         match Passage::to_server(snapshot, hop, conn.binding().method(), conn.server()) {
-            Ok(passage) if passage.next == NextHop::Local => About::AsItIs,
+            Ok(Passage { rewrite: Rewrite::Direct, next: NextHop::Local }) => About::AsItIs,
             Ok(passage) => About::ToServer(passage),
             Err(reason) => About::Dropped(reason),
         }
@@ -154,10 +166,9 @@ impl Lane {
         quoted: &Quoted,
         passage: &Passage,
     ) -> Verdict {
-        let (Rewrite::Nat(nat), Some(path)) = (passage.rewrite, passage.next.path()) else {
-            return Verdict::ToHost;
-        };
+        let Rewrite::Nat(nat) = passage.rewrite else { return Verdict::ToHost };
         let nat: Nat = nat;
+        let path = passage.next.path().unwrap_or(&TO_HOST);
         match icmp::translate(arrival.packet, &arrival.headers, quoted, &nat, path) {
             Ok(()) => self.depart(plane, arrival, &passage.next),
             Err(DropReason::TtlExceeded) => self.refuse(snapshot, arrival, Refused::TtlExceeded),

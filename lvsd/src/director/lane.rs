@@ -9,6 +9,7 @@ use super::datagram::Datagram;
 use super::fragments::Fragments;
 use super::known::Known;
 use super::limit::Limiter;
+use super::own::deliver;
 use super::passage::Passage;
 use super::pieces::Pieces;
 use super::plane::Plane;
@@ -112,6 +113,7 @@ impl Lane {
         let mut arrival = Arrival { packet, headers, ingress, datagram: None, now };
         match headers.fragment {
             Some(fragment) => self.judge_fragment(plane, snapshot, &mut arrival, fragment),
+            None if ingress == PortId::HOST => self.judge_own(plane, snapshot, &mut arrival),
             None => self.judge_whole(plane, snapshot, &mut arrival),
         }
     }
@@ -156,7 +158,7 @@ impl Lane {
     }
 
     /// Carries out what a known connection makes of a packet; `None` where it makes nothing of it and ends.
-    fn follow(
+    pub(super) fn follow(
         &mut self,
         plane: &Plane,
         snapshot: &Snapshot,
@@ -186,6 +188,7 @@ impl Lane {
                 drop(plane.table().remove(&key));
                 self.begin(plane, snapshot, arrival, &key)
             }),
+            None if arrival.ingress == PortId::HOST => self.own_stray(plane, snapshot, arrival, &key),
             // The host's own address on the wire: the kernel's routing refuses it before IPVS sees it.
             None if snapshot.is_local(key.src) => Verdict::Drop(DropReason::MartianSource),
             None if snapshot.is_local(key.dst) || snapshot.takes_in(&key, arrival.ingress) => {
@@ -266,18 +269,5 @@ impl Lane {
             }
             NextHop::Local => Verdict::ToHost,
         }
-    }
-}
-
-/// Delivers to a server on the director's own host: as it is where the service's address is the server's.
-fn deliver(arrival: &Arrival<'_, '_>, passage: &Passage) -> Verdict {
-    use lvs_forward::{Nat, Rewrite};
-    match passage.rewrite {
-        Rewrite::Nat(Nat { addr, port, .. })
-            if addr != arrival.headers.dst || port != arrival.headers.ports().1 =>
-        {
-            Verdict::Drop(DropReason::NoPort)
-        }
-        Rewrite::Nat(_) | Rewrite::Direct | Rewrite::Tunnel(_) => Verdict::ToHost,
     }
 }

@@ -4,7 +4,8 @@
 //!             +- known: to its server (known) or back to its client (reply)
 //! frame ------+- new and local: a service's? choose a server (schedule, persist)
 //!  headers    +- ICMP error: about one of the above? (icmp)
-//!  read once  +- else the host's
+//!  read once  +- sent by the host itself: as one of its servers? (own)
+//!             +- else the host's
 //! ```
 //!
 //! The order of the questions is the kernel's (`ip_vs_in_hook`, `ip_vs_out_hook`).
@@ -21,6 +22,7 @@ mod known;
 mod lane;
 mod limit;
 mod originate;
+mod own;
 mod passage;
 mod path_mtu;
 mod persist;

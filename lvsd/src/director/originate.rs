@@ -2,7 +2,7 @@
 //! (`__ip_vs_rs_conn_out`, `ip_vs_new_conn_out`). They leave with the service's address, and what the client says to
 //! that comes to the same server.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 
 use lvs_conntrack::{
     Conn, Direction, FlowKey, InsertError, NewConn, NewTemplate, Proto, TemplateKey, TemplateService,
@@ -15,7 +15,6 @@ use super::lane::{Arrival, Lane};
 use super::persist::{found_by, masked, seconds};
 use super::plane::Plane;
 use crate::destination::{Counted, Lease};
-use crate::message::{Family, ServiceId};
 use crate::services::Persistence;
 use crate::snapshot::{Originator, Snapshot};
 
@@ -32,7 +31,7 @@ impl Lane {
             return None;
         }
         let originator = snapshot.originator(key.src, key.src_port)?;
-        match way_back(snapshot, arrival, vip(originator)) {
+        match way_back(snapshot, arrival, originator.vip) {
             Known::Forward(passage) => {
                 let begun = self.begin_outbound(plane, snapshot, arrival, key, originator)?;
                 Some(match begun {
@@ -56,7 +55,7 @@ impl Lane {
         key: &FlowKey,
         originator: &Originator,
     ) -> Option<Result<(), DropReason>> {
-        let Originator { service, destination } = originator;
+        let Originator { service, destination, vip } = originator;
         let template = match &service.persistence {
             None => None,
             Some(persistence) => {
@@ -67,7 +66,6 @@ impl Lane {
                 }
             }
         };
-        let vip = vip(originator);
         let (src, src_port) = (key.dst, key.dst_port);
         let own = FlowKey { proto: key.proto, src, src_port, dst: vip.ip(), dst_port: vip.port() };
         let new = NewConn {
@@ -110,7 +108,7 @@ fn lease(
     persistence: &Persistence,
     data: &[u8],
 ) -> Result<lvs_conntrack::Lease<Lease>, DropReason> {
-    let (destination, vip) = (&originator.destination, vip(originator));
+    let (destination, vip) = (&originator.destination, originator.vip);
     let template_key = TemplateKey {
         proto: key.proto,
         client: masked(key.dst, persistence.netmask),
@@ -136,13 +134,4 @@ fn lease(
         InsertError::Full(_) => DropReason::TableFull,
         InsertError::Exists(_) => DropReason::ConnectionReuse,
     })
-}
-
-/// The address the server's packets leave with; a service on a mark has none.
-fn vip(originator: &Originator) -> SocketAddr {
-    match originator.service.id {
-        ServiceId::Address { vip, port, .. } => SocketAddr::new(vip, port),
-        ServiceId::Mark { family: Family::Ipv4, .. } => SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0),
-        ServiceId::Mark { family: Family::Ipv6, .. } => SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), 0),
-    }
 }

@@ -1,11 +1,14 @@
 //! The way of a datagram that came in fragments: judged as a whole, sent in fragments again.
 
+use std::net::IpAddr;
+
 use lvs_forward::{DropReason, Fit, Fragment, Headers, Packet, PortId, Refused, Rewrite, Verdict};
 
 use super::Exit;
 use super::datagram::Datagram;
 use super::fragments::Taken;
 use super::lane::{Arrival, Lane};
+use super::own::deliver;
 use super::passage::Passage;
 use super::plane::Plane;
 use crate::resolve::NextHop;
@@ -57,9 +60,15 @@ impl Lane {
             Some(len) => {
                 buffer.resize(ROOM + len + ROOM, 0);
                 let mut packet = Packet::new(&mut buffer, ROOM, len);
+                let was_for = destination(&packet);
                 let verdict = self.judge_as_whole(plane, snapshot, arrival, datagram, &mut packet);
                 if let Verdict::Send(port) | Verdict::Answer(port, _) = verdict {
                     self.pieces.put_first(before, Exit::Port(port), packet.bytes());
+                }
+                if verdict == Verdict::ToHost && destination(&packet) != was_for {
+                    // Rewritten for a server on this host: the host takes it as a whole.
+                    self.pieces.put(Exit::Host, packet.bytes());
+                    return self.settle_at_host(plane, datagram, buffer);
                 }
                 verdict
             }
@@ -117,6 +126,15 @@ impl Lane {
         }
     }
 
+    /// Counts every fragment of the datagram as handed to the host, where the whole goes.
+    fn settle_at_host(&mut self, plane: &Plane, datagram: &Datagram, buffer: Vec<u8>) -> Verdict {
+        self.buffer = buffer;
+        if let Some(tally) = plane.tally(self.number()) {
+            (0..datagram.parts()).for_each(|_| tally.released_to_host());
+        }
+        Verdict::Hold
+    }
+
     /// Sends a datagram on that came in fragments: in fragments no larger than those it came in
     /// (`frag_max_size`).
     pub(super) fn carry_datagram(
@@ -128,7 +146,7 @@ impl Lane {
         datagram: &Datagram,
     ) -> Verdict {
         let largest = datagram.largest();
-        let Some(path) = passage.next.path() else { return Verdict::ToHost };
+        let Some(path) = passage.next.path() else { return deliver(arrival, passage) };
         let inner = match passage.rewrite.inner_mtu(path) {
             Ok(inner) => inner,
             Err(reason) => return Verdict::Drop(reason),
@@ -195,6 +213,11 @@ impl Lane {
         }
         self.pieces.cut(arrival.packet, port, mtu, ident, false)
     }
+}
+
+/// Whom a packet is for.
+fn destination(packet: &Packet<'_>) -> Option<(IpAddr, u16)> {
+    Headers::parse(packet.bytes()).ok().map(|headers| (headers.dst, headers.ports().1))
 }
 
 const fn fragments_anyway(rewrite: &Rewrite) -> bool {

@@ -11,6 +11,7 @@ mod fragments;
 mod ftp;
 mod hostile;
 mod marks;
+mod own;
 mod path_mtu;
 mod shortage;
 mod sysctls;

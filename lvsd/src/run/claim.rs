@@ -65,6 +65,16 @@ impl Claimed {
     }
 }
 
+impl Claimed {
+    /// The masquerading servers whose answers are claimed.
+    pub(super) fn servers(&self) -> impl Iterator<Item = Endpoint> {
+        self.0.keys().filter_map(|claim| match claim {
+            Claim::Server(endpoint) => Some(*endpoint),
+            Claim::Service(_) | Claim::Tunnel(_) | Claim::Marked(_) => None,
+        })
+    }
+}
+
 impl Claim {
     fn is_used(&self, is_used: impl Fn(Prefix) -> bool) -> bool {
         match self {

@@ -5,12 +5,11 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use ipnet::IpNet;
 use lvs_conntrack::Tick;
 use lvs_forward::PortId;
 use lvs_forward::io::xdp::{Prefix, Program, ProgramError};
-use lvs_netcfg::HostView;
+use lvs_netcfg::{Diversion, Diverted, HostView};
 use parking_lot::Mutex;
 
 use super::claim::Claimed;
@@ -20,7 +19,7 @@ use crate::config::Config;
 use crate::director::Plane;
 use crate::health;
 use crate::mark::MarkError;
-use crate::message::{InterfaceStatus, Refusal, Request, Response, ServiceId, ServiceListing, VrrpListing};
+use crate::message::{InterfaceStatus, Refusal, Request, Response, ServiceId, ServiceListing};
 use crate::resolve::{Ask, Fib};
 use crate::services::Registry;
 
@@ -38,14 +37,13 @@ pub(super) struct Control {
     clock: Clock,
     claimed: Claimed,
     program: Option<Arc<Program>>,
+    diversion: Option<Diversion>,
     served: Vec<String>,
     interfaces: Vec<InterfaceStatus>,
     /// When the host's memory is looked at again.
     next_look: Tick,
     /// The checks of real servers, where there are any.
     health: Option<health::Handle>,
-    /// How the virtual routers are, where there are any.
-    vrrp: Option<Arc<ArcSwap<VrrpListing>>>,
 }
 
 impl Control {
@@ -61,11 +59,11 @@ impl Control {
             clock,
             claimed: Claimed::default(),
             program: None,
+            diversion: None,
             served: config.interfaces.clone(),
             interfaces: Vec::new(),
             next_look: Tick::ZERO,
             health: None,
-            vrrp: None,
         })
     }
 
@@ -115,14 +113,31 @@ impl Control {
         self.health = Some(health);
     }
 
+    /// Takes the diversion by which the director gets what its host sends as a masquerading server.
+    pub(super) fn divert(&mut self, diversion: Diversion) {
+        self.diversion = Some(diversion);
+        self.follow_own_servers();
+    }
+
+    /// Diverts what the host sends as a masquerading server, while it is one and for as long as its connections may
+    /// live.
+    fn follow_own_servers(&mut self) {
+        let Some(diversion) = &mut self.diversion else { return };
+        let snapshot = self.registry.plane().snapshot();
+        let own = self.claimed.servers().filter(|server| snapshot.fib.is_local(server.address));
+        let own = own.map(|server| Diverted {
+            address: server.address,
+            protocol: server.proto.0,
+            port: server.port,
+        });
+        if let Err(error) = diversion.divert(own) {
+            tracing::error!(%error, "answers of servers on this host do not come through the director");
+        }
+    }
+
     /// Takes what is served, to be shown.
     pub(super) fn show(&mut self, interfaces: Vec<InterfaceStatus>) {
         self.interfaces = interfaces;
-    }
-
-    /// Takes where the virtual routers tell how they are.
-    pub(super) fn show_vrrp(&mut self, listing: Arc<ArcSwap<VrrpListing>>) {
-        self.vrrp = Some(listing);
     }
 
     /// Answers a request from the control socket.
@@ -134,10 +149,6 @@ impl Control {
         let is_change = changes_services(&request);
         if let Request::Sysctls { .. } = request {
             self.look_at_memory();
-        }
-        if matches!(request, Request::Vrrp) {
-            let listing = self.vrrp.as_ref().map(|listing| VrrpListing::clone(&listing.load()));
-            return Response::Vrrp(listing.unwrap_or_default());
         }
         let mut response = self.registry.apply(request, self.clock.now());
         if is_change && let Err(error) = self.claim() {
@@ -209,6 +220,7 @@ impl Control {
         let plane = Arc::clone(self.registry.plane());
         let is_used = |prefix| is_used(&plane, prefix, now);
         let claims = self.claimed.follow(&services, self.registry.marks().rules(), now, is_used);
+        self.follow_own_servers();
         self.program.as_ref().map_or(Ok(()), |program| program.claim(&claims))
     }
 
@@ -271,7 +283,6 @@ const fn changes_services(request: &Request) -> bool {
         | Request::Status
         | Request::Marks
         | Request::Health
-        | Request::Vrrp
         | Request::Totals => false,
     }
 }

@@ -11,8 +11,8 @@ use std::thread::{self, JoinHandle};
 use lvs_forward::Drops;
 use lvs_forward::io::tun::{Tun, TunError};
 use lvs_forward::io::xdp::{DeviceConfig, Mode, OpenError, PortConfig, Program, ProgramError, XdpDevice};
-use lvs_netcfg::{HostView, Watcher};
-use lvs_vrrp::declared::Declared;
+use lvs_forward::io::{HostDevice, PacketIo};
+use lvs_netcfg::{Diversion, HostView, Watcher};
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
 use parking_lot::Mutex;
@@ -23,7 +23,7 @@ use super::guard::{Attached, HostSetUp};
 use super::lock::Lock;
 use super::proc_files::ProcFiles;
 use super::{Daemon, answer};
-use crate::config::{Config, HostConfig, XdpMode};
+use crate::config::{Config, XdpMode};
 use crate::control::{BindError, DEFAULT_SOCKET, Server};
 use crate::director::{Director, Plane};
 use crate::health::{self, Health};
@@ -31,7 +31,6 @@ use crate::host;
 use crate::mark::MarkError;
 use crate::message::{InterfaceStatus, Refusal};
 use crate::services::Registry;
-use crate::vrrp::{self, Options, Pulse, Vrrp, VrrpError};
 use crate::worker::Worker;
 
 /// Connections there may be when nothing else is said.
@@ -84,9 +83,6 @@ pub enum RunError {
     /// Signals cannot be waited for.
     #[error("cannot wait for signals: {0}")]
     Signals(io::Error),
-    /// The virtual routers.
-    #[error(transparent)]
-    Vrrp(#[from] VrrpError),
     /// A worker failed.
     #[error("a worker failed: {0}")]
     Worker(io::Error),
@@ -102,13 +98,12 @@ pub(super) fn start(config: &Config, waker: &UnixStream, stop: &Arc<AtomicBool>)
 
     let shares = shares(config)?;
     let limit = config.connection_limit.map_or(CONNECTIONS, |limit| limit as usize);
-    let plane = Arc::new(Plane::new(shares.len().max(1), limit, seed()));
+    let plane = Arc::new(Plane::new(shares.len() + 1, limit, seed()));
     let mut control = Control::new(Registry::new(Arc::clone(&plane), seed()), clock, config)?;
     control.follow(watcher.view());
     control.load(config).map_err(|(what, refusal)| RunError::Refused(what, refusal))?;
 
-    let lasting = without_virtual(&config.host, &config.vrrp);
-    let role = (!lasting.is_empty()).then(|| host::role_of(&lasting, &config.interfaces));
+    let role = (!config.host.is_empty()).then(|| host::role_of(&config.host, &config.interfaces));
     let host = HostSetUp::apply(role.as_ref(), &journal(&socket)).map_err(RunError::Host)?;
     // A service's address is the host's from here on; no packet may find it a stranger's.
     watcher.update().map_err(RunError::Follow)?;
@@ -127,6 +122,8 @@ pub(super) fn start(config: &Config, waker: &UnixStream, stop: &Arc<AtomicBool>)
     }
     control.show(shown);
     let tun = Tun::open(TUN)?;
+    let host_worker = host_worker(config, &watcher, &tun, &plane, shares.len())?;
+    control.divert(diversion(&watcher, &tun, config)?);
     let mut devices = Vec::new();
     for ports in shares {
         let drops = Arc::new(Drops::default());
@@ -138,25 +135,19 @@ pub(super) fn start(config: &Config, waker: &UnixStream, stop: &Arc<AtomicBool>)
     let control = Arc::new(Mutex::new(control));
     let health = look_after(config, &control, watcher.view()).map_err(RunError::Thread)?;
     let mut workers = Vec::new();
-    let mut pulses = Vec::new();
     let count = devices.len();
+    let host_waker = waker.try_clone().map_err(RunError::Thread)?;
+    workers.push(spawn(host_worker, "host", None, clock, host_waker, stop).map_err(RunError::Thread)?);
     for (lane, (device, drops)) in devices.into_iter().enumerate() {
         let worker = Worker::new(device, Director::new(Arc::clone(&plane), lane), drops);
         let waker = waker.try_clone().map_err(RunError::Thread)?;
         let pinned = (count > 1).then_some(lane);
-        let pulse = Pulse::default();
-        pulses.push(pulse.clone());
-        workers.push(spawn(worker, pinned, clock, pulse, waker, stop).map_err(RunError::Thread)?);
+        let name = lane.to_string();
+        workers.push(spawn(worker, &name, pinned, clock, waker, stop).map_err(RunError::Thread)?);
     }
     let proc_files = ProcFiles::start(&config.proc, &socket, &control);
-    // Last: only who can forward may be master.
-    let vrrp = start_vrrp(config, pulses)?;
-    if let Some(vrrp) = &vrrp {
-        control.lock().show_vrrp(vrrp.published());
-    }
     let answering = answer(server, Arc::clone(&control), Arc::clone(stop)).map_err(RunError::Thread)?;
     Ok(Daemon {
-        vrrp,
         control,
         watcher,
         workers,
@@ -181,22 +172,28 @@ fn look_after(config: &Config, control: &Arc<Mutex<Control>>, view: &HostView) -
     Ok(Some(health))
 }
 
-/// The virtual routers, where there are any.
-fn start_vrrp(config: &Config, pulses: Vec<Pulse>) -> Result<Option<Vrrp>, VrrpError> {
-    let start = || vrrp::start(config.vrrp.clone(), Options { guard: None, pulses });
-    (!config.vrrp.is_empty()).then(start).transpose()
+/// The worker of what the host itself sends through the director: the last lane is its own.
+fn host_worker(
+    config: &Config,
+    watcher: &Watcher,
+    tun: &Tun,
+    plane: &Arc<Plane>,
+    lane: usize,
+) -> Result<Worker<HostDevice>, RunError> {
+    let index = |name: &String| watcher.view().interface_named(name).map_or(0, |interface| interface.index);
+    let interfaces = config.interfaces.iter().map(index).collect();
+    let drops = Arc::new(Drops::default());
+    let tun = tun.try_clone().map_err(RunError::Thread)?;
+    let device = HostDevice::open(tun, interfaces, Arc::clone(&drops)).map_err(RunError::Thread)?;
+    Ok(Worker::new(device, Director::new(Arc::clone(plane), lane), drops))
 }
 
-/// The lasting set-up of the host: an address that a virtual router carries comes and goes with its role.
-fn without_virtual(host: &HostConfig, vrrp: &Declared) -> HostConfig {
-    let mut lasting = host.clone();
-    let is_virtual = |address| {
-        let mut all =
-            vrrp.instances.iter().flat_map(|instance| instance.addresses.iter().chain(&instance.excluded));
-        all.any(|carried| carried.address == address)
-    };
-    lasting.vips.retain(|vip| !is_virtual(vip.address));
-    lasting
+/// The diversion of what the host itself sends to the director, in packets that fit every interface.
+fn diversion(watcher: &Watcher, tun: &Tun, config: &Config) -> Result<Diversion, RunError> {
+    let served = config.interfaces.iter().filter_map(|name| watcher.view().interface_named(name));
+    let mtu = served.map(|interface| interface.mtu).min().unwrap_or(1500);
+    let index = tun.index().map_err(RunError::Thread)?;
+    Diversion::open(index, mtu).map_err(RunError::Follow)
 }
 
 fn lock_interfaces(config: &Config, watcher: &Watcher) -> Result<Vec<Lock>, RunError> {
@@ -204,7 +201,7 @@ fn lock_interfaces(config: &Config, watcher: &Watcher) -> Result<Vec<Lock>, RunE
         let all = watcher.view().interfaces().filter(|interface| interface.mac.is_some());
         all.map(|interface| interface.name.as_str()).collect::<Vec<_>>().join(", ")
     };
-    if config.interfaces.is_empty() && config.vrrp.is_empty() {
+    if config.interfaces.is_empty() {
         return Err(RunError::NoInterface(names()));
     }
     let unknown = |name: &&String| watcher.view().interface_named(name).is_none();
@@ -225,9 +222,6 @@ fn lock_interfaces(config: &Config, watcher: &Watcher) -> Result<Vec<Lock>, RunE
 
 /// The queues of each worker.
 fn shares(config: &Config) -> Result<Vec<Vec<PortConfig>>, RunError> {
-    if config.interfaces.is_empty() {
-        return Ok(Vec::new());
-    }
     Ok(DeviceConfig::share(&config.interfaces, config.queues.unwrap_or(u32::MAX))?)
 }
 
@@ -251,27 +245,22 @@ fn seed() -> u64 {
     std::collections::hash_map::RandomState::new().build_hasher().finish()
 }
 
-fn spawn(
-    mut worker: Worker<XdpDevice>,
+fn spawn<D: PacketIo + Send + 'static>(
+    mut worker: Worker<D>,
+    name: &str,
     pinned: Option<usize>,
     clock: Clock,
-    pulse: Pulse,
     waker: UnixStream,
     stop: &Arc<AtomicBool>,
 ) -> io::Result<JoinHandle<io::Result<()>>> {
     let stop = Arc::clone(stop);
-    let name = format!("lvsd-worker{}", pinned.unwrap_or_default());
-    thread::Builder::new().name(name).spawn(move || {
+    thread::Builder::new().name(format!("lvsd-worker-{name}")).spawn(move || {
         if let Some(lane) = pinned {
             pin(lane);
         }
         // A full pipe has wakened the other end already.
         let wake = || drop((&waker).write(&[0]));
-        let now = || {
-            pulse.beat();
-            clock.now()
-        };
-        worker.run(&stop, now, wake)
+        worker.run(&stop, || clock.now(), wake)
     })
 }
 

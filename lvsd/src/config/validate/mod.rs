@@ -11,7 +11,6 @@ use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 use ipnet::IpNet;
-use lvs_vrrp::declared::Declared;
 use toml::Spanned;
 
 use super::mistake::Mistake;
@@ -55,7 +54,6 @@ impl Check {
             sysctls: file.vs.iter().filter_map(|(name, value)| self.sysctl(name, value)).collect(),
             proc: self.proc_files(file.proc),
             host,
-            vrrp: Declared::default(),
             marks,
             services: self.services(&file.service),
             health: lvs_health::declared::Globals::default(),

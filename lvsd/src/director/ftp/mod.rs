@@ -149,9 +149,8 @@ impl Lane {
         passage: &Passage,
         turn: Turn,
     ) -> Verdict {
-        let Some(path) = passage.next.path().copied() else {
-            return self.carry(plane, snapshot, arrival, passage);
-        };
+        // A server on this host has no path to it.
+        let checksums = passage.next.path().map(|path| path.checksums);
         if let Err(reason) = turn.apply(arrival) {
             return Verdict::Drop(reason);
         }
@@ -162,7 +161,7 @@ impl Lane {
             return Verdict::Drop(reason);
         }
         let verdict = self.carry(plane, snapshot, arrival, passage);
-        if is_changed && path.checksums == Checksums::Offloaded {
+        if is_changed && checksums == Some(Checksums::Offloaded) {
             leave_checksum(arrival);
         }
         verdict

@@ -14,7 +14,7 @@ fn scene(method: &str) -> Scene {
 }
 
 /// "Fragmentation needed" from a router, about a frame.
-fn error(from: &str, to: &str, about: &[u8]) -> Vec<u8> {
+pub(super) fn error(from: &str, to: &str, about: &[u8]) -> Vec<u8> {
     let mut message = [&[3, 4, 0, 0, 0, 0, 5, 0], &about[14..42]].concat();
     let sum = Sum::ZERO.bytes(&message).checksum();
     message[2..4].copy_from_slice(&sum.to_be_bytes());
