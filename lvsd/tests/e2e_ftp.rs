@@ -34,7 +34,8 @@ fn content(length: usize) -> Vec<u8> {
 /// The user that vsftpd is for everybody, as its package makes it.
 fn ftp_user() -> (u32, u32) {
     let users = fs::read_to_string("/etc/passwd").unwrap();
-    let line = users.lines().find(|line| line.starts_with("ftp:")).expect("install the package vsftpd");
+    let line = users.lines().find(|line| line.starts_with("ftp:"));
+    let line = line.unwrap_or_else(|| panic!("install the package vsftpd"));
     let mut numbers = line.split(':').skip(2).map(|number| number.parse().unwrap());
     (numbers.next().unwrap(), numbers.next().unwrap())
 }

@@ -1,7 +1,7 @@
 //! The packet path of one worker: what becomes of each received packet.
 //!
 //! ```text
-//!             +- known: to its server (known) or back to its client (reply)
+//!             +- known: to its server or back to its client (known); FTP's talk is read (ftp)
 //! frame ------+- new and local: a service's? choose a server (schedule, persist)
 //!  headers    +- ICMP error: about one of the above? (icmp)
 //!  read once  +- sent by the host itself: as one of its servers? (own)

@@ -8,6 +8,7 @@ use lvs_forward::checksum::{is_right, pseudo_header};
 use lvs_forward::rewrite::segment;
 use lvs_forward::{DropReason, Headers, Verdict};
 
+use super::super::Binding;
 use super::frames::{ACK, RST, SYN, finished, fragmented, tcp};
 use super::scene::{INSIDE, OUTSIDE, Outcome, Scene, at};
 
@@ -150,9 +151,12 @@ fn an_answer_that_is_sent_again_is_changed_again_and_moves_nothing_more() {
     let mut talk = Talk::new(V4);
     let long = u32::try_from(ANSWER.len()).unwrap();
     talk.client((10, 100), "PASV\r\n");
-    for _ in 0..3 {
+    // The server alone, the client alone, both: the kernel passes what the server alone sends again unchanged.
+    for asks_again in [false, false, true, true] {
         assert_eq!(said(&talk.server((100, 16), ANSWER)), (CHANGED.into(), 100, 16));
-        talk.client((10, 100), "PASV\r\n");
+        if asks_again {
+            talk.client((10, 100), "PASV\r\n");
+        }
     }
     assert_eq!(said(&talk.server((100 + long, 16), "150 x\r\n")).1, 100 + long + 2);
     assert_eq!(talk.data().len(), 1);
@@ -307,6 +311,11 @@ fn an_answer_in_fragments_is_changed_as_a_whole() {
         .collect();
     assert!(String::from_utf8_lossy(&whole).ends_with(CHANGED), "{whole:?}");
     assert_eq!(talk.data().len(), 1);
+}
+
+#[test]
+fn other_connections_are_no_larger_for_it() {
+    assert!(size_of::<Binding>() <= 3 * size_of::<usize>());
 }
 
 #[test]
