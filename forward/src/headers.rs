@@ -66,6 +66,8 @@ pub enum Transport {
         dst_port: u16,
         /// The type of the first chunk; DATA (0) where there is none.
         chunk: u8,
+        /// The type of the chunk behind it.
+        next_chunk: Option<u8>,
     },
     /// ICMP in IPv4, ICMPv6 in IPv6.
     Icmp {
@@ -394,6 +396,7 @@ fn transport(proto: Proto, ipv6: bool, bytes: &[u8], whole: bool) -> Result<Tran
                 src_port: u16::from_be_bytes([s0, s1]),
                 dst_port: u16::from_be_bytes([d0, d1]),
                 chunk: bytes.get(sctp::HEADER).copied().unwrap_or(0),
+                next_chunk: sctp::second_chunk(bytes),
             })
         }
         Proto::ICMP | Proto::ICMPV6 if (proto == Proto::ICMPV6) == ipv6 => {

@@ -9,6 +9,18 @@ pub const HEADER: usize = 12;
 
 pub(crate) const CHECKSUM: usize = 8;
 
+/// Octets of a chunk's header (RFC 9260, 3.2): 0 type | 1 flags | 2 length, of the header and without the padding.
+const CHUNK_HEADER: usize = 4;
+
+/// The type of the second chunk of a packet, if its header is there.
+pub(crate) fn second_chunk(packet: &[u8]) -> Option<u8> {
+    let chunks = packet.get(HEADER..)?;
+    let first = usize::from(u16::from_be_bytes([*chunks.get(2)?, *chunks.get(3)?]));
+    let second = first.next_multiple_of(CHUNK_HEADER);
+    let header = chunks.get(second..second + CHUNK_HEADER)?;
+    (first >= CHUNK_HEADER).then_some(header[0])
+}
+
 /// The Castagnoli polynomial, bits reversed (RFC 9260, appendix A).
 const POLYNOMIAL: u32 = 0x82f6_3b78;
 
@@ -87,5 +99,15 @@ mod tests {
     #[test]
     fn thirty_two_zeroes_give_the_value_of_rfc_3720() {
         assert_eq!((!update(!0, &[0; 32])).to_le_bytes(), [0xaa, 0x36, 0x91, 0x8a]);
+    }
+
+    #[test]
+    fn the_second_chunk_stands_behind_the_firsts_padding() {
+        let packet = |chunks: &[u8]| [&[0; HEADER], chunks].concat();
+        assert_eq!(second_chunk(&packet(&[10, 0, 0, 5, 9, 0, 0, 0, 6, 0, 0, 4])), Some(6));
+        assert_eq!(second_chunk(&packet(&[10, 0, 0, 5, 9, 0, 0, 0, 6, 0, 0])), None, "cut off");
+        assert_eq!(second_chunk(&packet(&[10, 0, 0, 3, 6, 0, 0, 4])), None, "a length that cannot be");
+        assert_eq!(second_chunk(&packet(&[10, 0, 0xff, 0xff])), None);
+        assert_eq!(second_chunk(&packet(&[])), None);
     }
 }

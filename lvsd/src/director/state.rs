@@ -29,8 +29,8 @@ pub(super) fn advance(
             Some(conn.on_tcp(TcpFlags(flags), direction, timeouts, table))
         }
         Transport::Udp { .. } => Some(conn.on_udp(direction, timeouts)),
-        Transport::Sctp { chunk, .. } => {
-            Some(conn.on_sctp(SctpEvent::of_chunks(chunk, None), direction, timeouts))
+        Transport::Sctp { chunk, next_chunk, .. } => {
+            Some(conn.on_sctp(SctpEvent::of_chunks(chunk, next_chunk), direction, timeouts))
         }
         Transport::Icmp { .. } | Transport::Other | Transport::Later => None,
     };
