@@ -119,5 +119,27 @@ fn seldom(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, forward, seldom);
+/// A tunnel on a frame without room before it, as AF_XDP receives it: what follows the Ethernet header moves.
+fn roomless(c: &mut Criterion) {
+    let mut group = c.benchmark_group("forward/roomless");
+    for len in [64, 1500] {
+        let frame = segment(false, len);
+        let headers = Headers::parse(&frame).unwrap();
+        let (name, ipip) = rewrites(false).swap_remove(2);
+        for (where_, room) in [("before", ROOM), ("behind", 0)] {
+            let mut buffer = [vec![0; room], frame.clone(), vec![0; ROOM]].concat();
+            group.bench_function(format!("{name}/{len}B/{where_}"), |b| {
+                b.iter(|| {
+                    let shown = frame.len().min(74);
+                    buffer[room..room + shown].copy_from_slice(&frame[..shown]);
+                    let mut packet = Packet::new(&mut buffer, room, frame.len());
+                    ipip.apply(&mut packet, black_box(&headers), &path(), 7)
+                });
+            });
+        }
+    }
+    group.finish();
+}
+
+criterion_group!(benches, forward, seldom, roomless);
 criterion_main!(benches);
