@@ -30,6 +30,10 @@ pub struct NewConn<B, T = B> {
 
 /// A connection.
 #[derive(Debug)]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "independent facts about one connection, of which there are millions"
+)]
 pub struct Conn<B, T = B> {
     expires: Tick,
     template: Option<Lease<T>>,
@@ -40,6 +44,7 @@ pub struct Conn<B, T = B> {
     reply: bool,
     no_output: bool,
     active: bool,
+    held: bool,
     state: State,
     timeout: u32,
     packets: u32,
@@ -58,6 +63,7 @@ impl<B, T> Conn<B, T> {
             reply: new.reply,
             no_output: new.no_output,
             active: false,
+            held: false,
             state: State::first(new.key.proto),
             timeout: timeouts::FIRST,
             packets: 0,
@@ -153,9 +159,39 @@ impl<B, T> Conn<B, T> {
         now.saturating_since(self.expires - self.timeout())
     }
 
-    /// True when the connection's time is over at `now`.
+    /// True when the connection's time is over at `now`. A held one's never is: see [`hold`](Self::hold).
     pub fn is_expired(&self, now: Tick) -> bool {
+        !self.held && self.is_due(now)
+    }
+
+    /// True when no packet came here in time, whoever else may have seen one.
+    pub(crate) fn is_due(&self, now: Tick) -> bool {
         self.expires <= now
+    }
+
+    /// Packets of the connection go by elsewhere as well: time alone does not end it, but a sweep that asks there
+    /// ([`Table::sweep_asking`](crate::Table::sweep_asking)).
+    pub const fn hold(&mut self, held: bool) {
+        self.held = held;
+    }
+
+    /// True while packets of the connection go by elsewhere as well.
+    pub const fn is_held(&self) -> bool {
+        self.held
+    }
+
+    /// Takes note of a packet that went by elsewhere at `at` and changed nothing but the timer. One from before
+    /// the last packet here changes nothing.
+    pub fn hear(&mut self, at: Tick, timeouts: &Timeouts) {
+        if at > self.expires - self.timeout() {
+            self.timeout = timeouts.of(self.state);
+            self.touch(at);
+        }
+    }
+
+    /// Counts packets of the client's that went by elsewhere.
+    pub const fn count_packets(&mut self, packets: u32) {
+        self.packets = self.packets.saturating_add(packets);
     }
 
     /// Arms the timer anew with the state's timeout: once for each packet, after the state was brought up to

@@ -71,10 +71,12 @@ struct flow6 {
 	__be32 address[4];
 };
 
+#define TRANSMITS (1u << 31)
+
 struct path {
 	/* Where it leaves; 0 for a way that cannot be taken now. */
 	__u32 ifindex;
-	/* The interface's place in lvsd_device. */
+	/* The interface's place in lvsd_device; with TRANSMITS where what came in there leaves by XDP_TX. */
 	__u32 device;
 	/* Octets of the largest IP packet. */
 	__u16 mtu;
@@ -402,9 +404,10 @@ static __always_inline void account(const struct cache *cache, struct flow *flow
 /* Sends the frame out of the path's interface. */
 static __always_inline int leave(struct xdp_md *xdp, const struct path *path)
 {
-	if (path->ifindex == xdp->ingress_ifindex)
+	__u32 device = path->device;
+	if (path->ifindex == xdp->ingress_ifindex && (device & TRANSMITS))
 		return XDP_TX;
-	return bpf_redirect_map(&lvsd_device, path->device, XDP_DROP);
+	return bpf_redirect_map(&lvsd_device, device & ~TRANSMITS, XDP_DROP);
 }
 
 static __always_inline __u32 overhead_of(const struct server *server)

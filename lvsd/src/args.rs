@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
 use lvs_netcfg::JOURNAL_DIRECTORY;
 
-use crate::config::XdpMode;
+use crate::config::{FlowCache, XdpMode};
 use crate::control::DEFAULT_SOCKET;
 use crate::mark::{MarkRule, PortRange, network};
 use crate::message::Transport;
@@ -98,6 +98,9 @@ pub struct RunArgs {
     /// Serve this many queues of each interface, one worker each; all of them when not given
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
     pub queues: Option<u32>,
+    /// Let the XDP program forward established connections itself: on, off, or for at most so many flows
+    #[arg(long, value_name = "on|off|FLOWS")]
+    pub flow_cache: Option<FlowCache>,
     /// Log this and what is worse: error, warn, info, debug, trace, or a filter like lvsd=debug
     #[arg(long, value_name = "FILTER", env = "RUST_LOG")]
     pub log: Option<String>,

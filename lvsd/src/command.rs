@@ -90,6 +90,7 @@ fn configuration(args: &RunArgs) -> Result<Config, ConfigError> {
         config.interfaces.clone_from(&args.interfaces);
     }
     config.mode = args.mode.unwrap_or(config.mode);
+    config.flow_cache = args.flow_cache.or(config.flow_cache);
     config.queues = args.queues.or(config.queues);
     config.socket = args.socket.clone().or(config.socket);
     config.log = args.log.clone().or(config.log);

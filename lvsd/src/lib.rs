@@ -2,6 +2,7 @@
 
 pub mod adm;
 pub mod args;
+pub mod cache;
 pub mod command;
 pub mod config;
 pub mod control;

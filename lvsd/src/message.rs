@@ -556,6 +556,9 @@ pub struct Status {
     pub connections: u64,
     /// Persistence templates in the table.
     pub templates: u64,
+    /// The flow cache, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache: Option<CacheListing>,
 }
 
 /// One interface of the daemon's.
@@ -567,4 +570,21 @@ pub struct InterfaceStatus {
     pub mode: String,
     /// Queues served.
     pub queues: u32,
+    /// Why the XDP program does not send established connections' packets out here by itself, while the AF_XDP
+    /// sockets do; absent where it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_cached: Option<String>,
+}
+
+/// What the flow cache did.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct CacheListing {
+    /// Flows in it: one for each direction of a connection that is seen here.
+    pub flows: u64,
+    /// Flows of each address family it has room for.
+    pub size: u64,
+    /// Packets forwarded by the XDP program; they are among those received and forwarded.
+    pub forwarded: u64,
+    /// Packets it left to the workers, by reason.
+    pub left: Vec<(String, u64)>,
 }

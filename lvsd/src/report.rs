@@ -5,7 +5,7 @@ mod health;
 use std::fmt::Write as _;
 
 use crate::mark::MarkRule;
-use crate::message::{DropListing, Response, Status, SysctlListing};
+use crate::message::{CacheListing, DropListing, Response, Status, SysctlListing};
 
 /// A response for a program to read: JSON, on one line.
 pub fn json(response: &Response) -> String {
@@ -59,9 +59,17 @@ fn status_text(status: &Status) -> String {
             "interface    {:<15} {} XDP, {} queue{plural}",
             interface.name, interface.mode, interface.queues
         );
+        if let Some(why) = &interface.not_cached {
+            let _ = writeln!(text, "             established connections leave here by AF_XDP: {why}");
+        } else if status.cache.is_some() {
+            let _ = writeln!(text, "             established connections leave here by the XDP program");
+        }
     }
     let _ = writeln!(text, "connections  {}", status.connections);
     let _ = writeln!(text, "templates    {}", status.templates);
+    if let Some(cache) = &status.cache {
+        text.push_str(&cache_text(cache));
+    }
     let _ = writeln!(text, "packets      {} received", status.received);
     for (count, what) in [
         (status.forwarded, "forwarded"),
@@ -75,6 +83,21 @@ fn status_text(status: &Status) -> String {
     let sum = status.forwarded + status.to_host + status.dropped + status.held;
     if sum != status.received {
         let _ = writeln!(text, "             (counted while packets came: {sum} so far)");
+    }
+    text
+}
+
+fn cache_text(cache: &CacheListing) -> String {
+    let mut text = format!("flow cache   {} flows, room for {} of each family\n", cache.flows, cache.size);
+    let _ = writeln!(text, "             {} packets forwarded by the XDP program", cache.forwarded);
+    let left: Vec<String> = cache
+        .left
+        .iter()
+        .filter(|(_, count)| *count > 0)
+        .map(|(why, count)| format!("{count} {why}"))
+        .collect();
+    if !left.is_empty() {
+        let _ = writeln!(text, "             left to the workers: {}", left.join(", "));
     }
     text
 }

@@ -88,6 +88,7 @@ impl<D: PacketIo> Worker<D> {
             verdict
         })?;
         self.settle(&decided, &burst);
+        self.director.hand_in();
         if self.director.has_waiting() {
             self.release(now);
         }

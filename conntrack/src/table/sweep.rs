@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::{Table, is_alive, visit};
+use super::{Table, visit};
 use crate::conn::Conn;
 use crate::template::Template;
 use crate::tick::Tick;
@@ -31,7 +31,21 @@ impl<B, T> Table<B, T> {
     /// With budget enough, everything whose time is over at `now` is handed out, to the millisecond. Before
     /// connections are counted or listed, call it with [`usize::MAX`]: it costs what there is to do, not the
     /// size of the table. While another thread sweeps, it does nothing. `reap` may call the table.
-    pub fn sweep(&self, now: Tick, budget: usize, mut reap: impl FnMut(Expired<B, T>)) -> usize {
+    ///
+    /// A held connection ends like any other: see [`sweep_asking`](Self::sweep_asking).
+    pub fn sweep(&self, now: Tick, budget: usize, reap: impl FnMut(Expired<B, T>)) -> usize {
+        self.sweep_asking(now, budget, |_| {}, reap)
+    }
+
+    /// As [`sweep`](Self::sweep), but a held connection that is to end is first given to `ask`, which may have it
+    /// [`hear`](Conn::hear) of packets that went by elsewhere: it then lives on. `ask` must not call the table.
+    pub fn sweep_asking(
+        &self,
+        now: Tick,
+        budget: usize,
+        mut ask: impl FnMut(&mut Conn<B, T>),
+        mut reap: impl FnMut(Expired<B, T>),
+    ) -> usize {
         visit::forbid();
         let Some(mut batch) = self.sweeper.try_lock() else { return 0 };
         let mut left = self.hand_out_fallen(budget, &mut reap);
@@ -48,7 +62,7 @@ impl<B, T> Table<B, T> {
                 }
                 left -= batch.len();
                 for (timer, home) in batch.drain(..) {
-                    if let Some(conn) = self.judge(timer, home, now) {
+                    if let Some(conn) = self.judge(timer, home, now, &mut ask) {
                         reap(Expired::Conn(conn));
                     }
                 }
@@ -65,13 +79,23 @@ impl<B, T> Table<B, T> {
 
     /// Ends the connection whose slot has come, or queues it again. It may have ended otherwise meanwhile, and
     /// its number be another's: that one is then ended or queued as it should be anyway.
-    fn judge(&self, timer: Timer, home: u64, now: Tick) -> Option<Conn<B, T>> {
+    fn judge(
+        &self,
+        timer: Timer,
+        home: u64,
+        now: Tick,
+        ask: &mut impl FnMut(&mut Conn<B, T>),
+    ) -> Option<Conn<B, T>> {
         let conn = self.take_out(home, |place| {
             let conn = &mut place.timed(timer)?.conn;
-            if !is_alive(conn, now, self.held) {
+            if conn.is_held() && conn.is_due(now) {
+                let _visit = visit::enter();
+                ask(conn);
+            }
+            if conn.is_due(now) && !(self.held)(conn.binding()) {
                 return Some(timer);
             }
-            if conn.is_expired(now) {
+            if conn.is_due(now) {
                 conn.extend(EXTENSION, now);
             }
             self.wheel(home).lock().schedule(timer, conn.expires());

@@ -509,3 +509,32 @@ fn threads_share_the_table_and_nothing_is_lost() {
     assert_eq!((table.len(), table.places.len()), (0, 0));
     assert_eq!(Arc::strong_count(&binding), 1);
 }
+
+#[test]
+fn a_held_connection_lives_on_as_long_as_it_is_heard_of_elsewhere() {
+    let (table, timeouts) = (Table::new(10, 7), Timeouts::default());
+    let mut established = conn(key(1), 1, Tick::ZERO);
+    established.on_tcp(TcpFlags::SYN, Direction::ToServer, &timeouts, TcpTable::Normal);
+    established.on_tcp(TcpFlags::ACK, Direction::ToServer, &timeouts, TcpTable::Normal);
+    established.touch(Tick::ZERO);
+    established.hold(true);
+    table.insert(established, Tick::ZERO).unwrap();
+
+    assert!(table.with(&key(1), secs(900), |_, _| ()).is_some(), "time alone does not end it");
+    let mut asked = 0;
+    let mut sweep = |at: u64, heard: u64| {
+        let mut ended = 0;
+        let ask = |conn: &mut Conn<u32>| {
+            asked += 1;
+            conn.hear(secs(heard), &timeouts);
+        };
+        table.sweep_asking(secs(at), usize::MAX, ask, |_| ended += 1);
+        ended
+    };
+    assert_eq!(sweep(899, 0), 0);
+    assert_eq!(sweep(900, 500), 0);
+    assert_eq!(sweep(1399, 0), 0, "asked again only when its time is over");
+    assert_eq!(sweep(1400, 400), 1, "nothing newer was heard");
+    assert_eq!(asked, 2);
+    assert!(table.is_empty());
+}

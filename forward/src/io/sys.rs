@@ -28,6 +28,18 @@ struct Channels {
     combined: u32,
 }
 
+/// `ETHTOOL_GDRVINFO` of linux/ethtool.h.
+const GET_DRIVER: u32 = 3;
+
+/// `struct ethtool_drvinfo` of linux/ethtool.h.
+#[repr(C)]
+struct DriverInfo {
+    cmd: u32,
+    driver: [u8; 32],
+    /// Versions, the bus, lengths of dumps.
+    rest: [u8; 160],
+}
+
 fn request_for(interface: &str) -> io::Result<ifreq> {
     // SAFETY: every field of ifreq, the union's members among them, may be all zeroes.
     let mut request: ifreq = unsafe { std::mem::zeroed() };
@@ -103,6 +115,20 @@ pub(crate) fn queue_count(interface: &str) -> io::Result<u32> {
         Err(error) if error.raw_os_error() == Some(libc::EOPNOTSUPP) => Ok(1),
         Err(error) => Err(error),
     }
+}
+
+/// The name of an interface's driver; empty where it does not tell.
+pub(crate) fn driver(interface: &str) -> io::Result<String> {
+    let mut request = request_for(interface)?;
+    let mut info = DriverInfo { cmd: GET_DRIVER, driver: [0; 32], rest: [0; 160] };
+    request.ifr_ifru.ifru_data = std::ptr::from_mut(&mut info).cast();
+    match ask(libc::SIOCETHTOOL, &mut request) {
+        Ok(()) => {}
+        Err(error) if error.raw_os_error() == Some(libc::EOPNOTSUPP) => return Ok(String::new()),
+        Err(error) => return Err(error),
+    }
+    let DriverInfo { driver, rest: _, cmd: _ } = info;
+    Ok(driver.iter().take_while(|&&byte| byte != 0).map(|&byte| char::from(byte)).collect())
 }
 
 /// Makes `control`, an open /dev/net/tun, the interface `name` without packet information; the name it got.

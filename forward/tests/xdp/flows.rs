@@ -4,7 +4,9 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use lvs_conntrack::{FlowKey, Proto};
-use lvs_forward::io::xdp::{Action, Egress, Flow, FlowRewrite, FlowServer, IDENTITY, Program, Trial};
+use lvs_forward::io::xdp::{
+    Action, Egress, Flow, FlowRewrite, FlowServer, IDENTITY, Inserted, Program, Trial,
+};
 use lvs_forward::rewrite::{complete_partial, gue_source_port};
 use lvs_forward::{
     Checksums, Encapsulation, End, Fit, Headers, Mac, Nat, Packet, Path, PortId, Rewrite, Tunnel, checksum,
@@ -218,7 +220,7 @@ fn install(program: &Program, case: &Case, mtu: u16, egress: Egress, is_tcp: boo
         packets: 0,
         is_closed: false,
     };
-    assert!(flows.insert(&key, &flow).unwrap());
+    assert_ne!(flows.insert(&key, &flow).unwrap(), Inserted::NoRoom);
     assert_eq!(flows.get(&key).unwrap(), Some(flow), "what is written is read");
     key
 }
@@ -252,7 +254,7 @@ fn a_known_flows_packets_leave_as_user_space_would_send_them() {
             let is_tcp = dice.one_in(2);
             let mtu = [1500, 1400, 1280, 600][dice.below(4)];
             let one_armed = round % 3 == 0;
-            let out = if one_armed { Egress { ifindex: ingress, ..egress } } else { egress };
+            let out = if one_armed { Egress { ifindex: ingress, transmits: true, ..egress } } else { egress };
             let mut key = install(&program, &case, mtu, out, is_tcp);
             let mut packets = 0;
             for _ in 0..12 {
@@ -318,7 +320,7 @@ fn behind_the_end_of_a_connection_both_its_flows_are_left() {
         let back = FlowKey { src: v4(77), src_port: 8080, ..key.reversed() };
         let flow = program.flows().get(&key).unwrap().unwrap();
         let reply = Flow { rewrite: FlowRewrite::Source, address: key.dst, port: key.dst_port, ..flow };
-        assert!(program.flows().insert(&back, &reply).unwrap());
+        assert_ne!(program.flows().insert(&back, &reply).unwrap(), Inserted::NoRoom);
         let run = |frame: &[u8]| lab.director.enter(|| program.try_frame(frame, ingress).unwrap().action);
         assert_eq!(run(&plain(true, 0x10)), Action::Redirect);
         assert_eq!(run(&plain(true, end)), Action::Pass);
@@ -383,7 +385,7 @@ fn a_full_cache_takes_no_more_and_tells() {
     let taken = (0..100)
         .filter(|&host| {
             let (key, flow) = flow(host);
-            flows.insert(&key, &flow).unwrap()
+            flows.insert(&key, &flow).unwrap() == Inserted::New
         })
         .count();
     assert_eq!(taken, 64);

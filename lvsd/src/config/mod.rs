@@ -8,6 +8,7 @@ mod validate;
 use std::fs;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use clap::ValueEnum;
 use ipnet::IpNet;
@@ -34,6 +35,8 @@ pub struct Config {
     pub log: Option<String>,
     /// Connections the table may hold; the daemon's own default when absent.
     pub connection_limit: Option<u32>,
+    /// Whether the XDP program forwards established connections; the daemon's own default when absent.
+    pub flow_cache: Option<FlowCache>,
     /// Timeouts to start with.
     pub timeouts: Option<Timeouts>,
     /// Values of `net.ipv4.vs` to start with: names without that prefix, and values as text.
@@ -126,6 +129,46 @@ pub struct SourceNatConfig {
     pub out: Option<String>,
     /// The address it leaves under; that of the interface when absent.
     pub to: Option<IpAddr>,
+}
+
+/// Whether the XDP program forwards the packets of established connections by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FlowCache {
+    /// It does not: the director's workers see every packet.
+    Off,
+    /// It does.
+    On,
+    /// It does, for at most so many flows of each address family; a connection of NAT has two.
+    Flows(u32),
+}
+
+impl FlowCache {
+    /// Flows of each family when nothing else is said.
+    const FLOWS: u32 = 1 << 18;
+
+    /// How many flows of each family there may be; `None` where it is off.
+    pub const fn flows(self) -> Option<u32> {
+        match self {
+            Self::Off | Self::Flows(0) => None,
+            Self::On => Some(Self::FLOWS),
+            Self::Flows(flows) => Some(flows),
+        }
+    }
+}
+
+impl FromStr for FlowCache {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "off" => Ok(Self::Off),
+            "on" => Ok(Self::On),
+            number => match number.parse() {
+                Ok(flows @ 1..=0x0400_0000) => Ok(Self::Flows(flows)),
+                Ok(_) | Err(_) => Err("expected on, off, or a number of flows up to 67108864".to_owned()),
+            },
+        }
+    }
 }
 
 /// How the XDP program is attached to an interface.

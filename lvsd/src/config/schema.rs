@@ -29,6 +29,8 @@ pub(super) struct File {
     pub(super) limits: Limits,
     pub(super) timeouts: Option<Timeouts>,
     #[serde(default)]
+    pub(super) cache: Cache,
+    #[serde(default)]
     pub(super) vs: BTreeMap<Text, Spanned<toml::Value>>,
     #[serde(default)]
     pub(super) proc: Proc,
@@ -84,6 +86,13 @@ impl<'de> Deserialize<'de> for Ports {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Limits {
     pub(super) connections: Option<Number>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Cache {
+    pub(super) enabled: Option<bool>,
+    pub(super) flows: Option<Number>,
 }
 
 #[derive(Debug, Deserialize)]

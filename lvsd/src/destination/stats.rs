@@ -90,6 +90,17 @@ impl Stats {
         }
     }
 
+    /// Counts all of this at once.
+    pub fn add(&self, lane: usize, more: &Counters) {
+        if let Some(cell) = self.0.get(lane) {
+            add(&cell.conns, more.conns);
+            add(&cell.in_packets, more.in_packets);
+            add(&cell.in_bytes, more.in_bytes);
+            add(&cell.out_packets, more.out_packets);
+            add(&cell.out_bytes, more.out_bytes);
+        }
+    }
+
     /// The sum over all workers.
     pub fn sum(&self) -> Counters {
         self.0.iter().map(Cell::read).sum()

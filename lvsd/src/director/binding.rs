@@ -46,7 +46,8 @@ pub enum Role {
 /// A connection's bond to its destination; ending the connection gives the counts back.
 #[derive(Debug)]
 pub struct Binding {
-    lease: Lease<(Method, Role)>,
+    /// With the method, the role, and the stamp of the flow cache.
+    lease: Lease<(Method, Role, u8)>,
     /// What FTP knows, of a control connection once it spoke of a data connection, and of a data connection.
     session: Option<Arc<Session>>,
 }
@@ -54,7 +55,7 @@ pub struct Binding {
 impl Binding {
     /// Binds a new connection, inactive as it begins.
     pub fn new(destination: &Arc<Destination>, method: Method) -> Self {
-        Self { lease: Lease::noted(destination, Counted::Inactive, (method, Role::None)), session: None }
+        Self { lease: Lease::noted(destination, Counted::Inactive, (method, Role::None, 0)), session: None }
     }
 
     /// The bond of a control connection of FTP.
@@ -117,6 +118,16 @@ impl Binding {
             session.claimed();
             self.lease.note_mut().1 = Role::Data;
         }
+    }
+
+    /// The round in which the connection was last noted for the flow cache; 0 for none.
+    pub const fn stamp(&self) -> u8 {
+        self.lease.note().2
+    }
+
+    /// Stamps the connection as noted.
+    pub const fn set_stamp(&mut self, stamp: u8) {
+        self.lease.note_mut().2 = stamp;
     }
 
     /// Moves the connection between the destination's active and inactive count.

@@ -31,16 +31,23 @@ pub(super) enum Known {
 impl Lane {
     /// Looks the packet's connection up and brings it up to date.
     pub(super) fn known(
-        &self,
+        &mut self,
         plane: &Plane,
         snapshot: &Snapshot,
         arrival: &Arrival<'_, '_>,
         key: &FlowKey,
     ) -> Option<Known> {
-        plane.table().with(key, arrival.now, |conn, direction| match direction {
-            Direction::ToServer => self.inbound(conn, plane, snapshot, arrival),
-            Direction::ToClient => self.outbound(conn, snapshot, arrival),
-        })
+        let (known, is_noted) = plane.table().with(key, arrival.now, |conn, direction| {
+            let known = match direction {
+                Direction::ToServer => self.inbound(conn, plane, snapshot, arrival),
+                Direction::ToClient => self.outbound(conn, snapshot, arrival),
+            };
+            (known, self.noted.concerns(conn, direction, &arrival.headers))
+        })?;
+        if is_noted {
+            self.noted.look(key);
+        }
+        Some(known)
     }
 
     /// A client's packet of a known connection (`ip_vs_in_hook`).

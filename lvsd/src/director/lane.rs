@@ -9,6 +9,7 @@ use super::datagram::Datagram;
 use super::fragments::Fragments;
 use super::known::Known;
 use super::limit::Limiter;
+use super::noted::Noted;
 use super::own::deliver;
 use super::passage::Passage;
 use super::pieces::Pieces;
@@ -48,6 +49,7 @@ pub(super) struct Lane {
     pub(super) buffer: Vec<u8>,
     /// New packets until the next one is dropped by `drop_packet`.
     pub(super) countdown: Countdown,
+    pub(super) noted: Noted,
 }
 
 impl Lane {
@@ -61,7 +63,18 @@ impl Lane {
             fragments: Fragments::default(),
             buffer: Vec::new(),
             countdown: Countdown::default(),
+            noted: Noted::default(),
         }
+    }
+
+    /// To be called before a burst.
+    pub(super) fn refresh(&mut self, plane: &Plane) {
+        self.noted.begin(plane.cache());
+    }
+
+    /// To be called after a burst.
+    pub(super) fn hand_in(&mut self, plane: &Plane) {
+        self.noted.hand_in(self.number, plane.cache());
     }
 
     pub(super) const fn number(&self) -> usize {
@@ -152,7 +165,7 @@ impl Lane {
     ) -> Verdict {
         let Some(known) = self.known(plane, snapshot, arrival, key) else { return Verdict::ToHost };
         self.follow(plane, snapshot, arrival, known).unwrap_or_else(|| {
-            drop(plane.table().remove(key));
+            self.end(plane, key);
             Verdict::ToHost
         })
     }
@@ -185,7 +198,7 @@ impl Lane {
         });
         match known {
             Some(known) => self.follow(plane, snapshot, arrival, known).unwrap_or_else(|| {
-                drop(plane.table().remove(&key));
+                self.end(plane, &key);
                 self.begin(plane, snapshot, arrival, &key)
             }),
             None if arrival.ingress == PortId::HOST => self.own_stray(plane, snapshot, arrival, &key),
@@ -195,6 +208,13 @@ impl Lane {
                 self.begin(plane, snapshot, arrival, &key)
             }
             None => self.stray(plane, snapshot, arrival, &key),
+        }
+    }
+
+    /// Ends a connection that a packet begins anew.
+    fn end(&mut self, plane: &Plane, key: &FlowKey) {
+        if let Some(conn) = plane.table().remove(key) {
+            self.noted.gone(&conn);
         }
     }
 

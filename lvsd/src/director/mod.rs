@@ -21,6 +21,7 @@ mod icmp;
 mod known;
 mod lane;
 mod limit;
+mod noted;
 mod originate;
 mod own;
 mod passage;
@@ -42,7 +43,9 @@ use lvs_forward::io::Forwarder;
 use lvs_forward::{DropReason, Headers, Packet, PortId, Verdict};
 
 pub use binding::{Binding, Method, Role};
+pub(crate) use passage::encapsulation;
 pub use plane::{Account, Plane};
+pub(crate) use state::Connection;
 
 use crate::snapshot::Snapshot;
 use lane::{Arrival, Lane};
@@ -80,6 +83,7 @@ impl Director {
         if !Arc::ptr_eq(&current, &self.snapshot) {
             self.snapshot = Arc::clone(&current);
         }
+        self.lane.refresh(&self.plane);
     }
 
     /// Gives `send` what need not wait any longer: packets whose neighbour answered, and fragments made in the
@@ -102,6 +106,11 @@ impl Director {
             Verdict::Answer(port, _) => Some(port),
             Verdict::Send(_) | Verdict::ToHost | Verdict::Drop(_) | Verdict::Hold => None,
         }
+    }
+
+    /// Hands in what this worker noted for the flow cache; to be called after each burst.
+    pub fn hand_in(&mut self) {
+        self.lane.hand_in(&self.plane);
     }
 
     /// True while packets wait: [`release`](Self::release) has something to do.

@@ -51,7 +51,7 @@ impl Passage {
 }
 
 /// A tunnel's parameters are the server's present ones, also for connections that began under others.
-pub(super) const fn encapsulation(method: ForwardMethod) -> Encapsulation {
+pub(crate) const fn encapsulation(method: ForwardMethod) -> Encapsulation {
     match method {
         ForwardMethod::Tunnel(TunnelKind::Gue { port, checksum }) => {
             Encapsulation::Gue { port, checksum: !matches!(checksum, TunnelChecksum::None) }

@@ -3,20 +3,23 @@
 use std::collections::HashSet;
 use std::fmt;
 use std::net::Ipv4Addr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use lvs_conntrack::{Table, Tick};
+use lvs_conntrack::{Expired, Table, Tick};
 use lvs_forward::{DropReason, Drops, Verdict};
 use parking_lot::Mutex;
 
+use crate::cache::Cache;
 use crate::destination::{Destination, DestinationId, Lease};
 use crate::resolve::Ask;
 use crate::snapshot::Snapshot;
 
 use super::binding::{Binding, Method};
 use super::path_mtu::PathMtus;
+use super::state::Connection;
 use super::throttle::Throttle;
 
 /// How many neighbours may be wanted at a time.
@@ -37,6 +40,7 @@ pub struct Plane {
     path_mtus: PathMtus,
     /// How many connections wait for a client whose port is not known (the kernel's `ip_vs_conn_no_cport_cnt`).
     unclaimed: Arc<AtomicU32>,
+    cache: OnceLock<Cache>,
 }
 
 impl Plane {
@@ -53,6 +57,7 @@ impl Plane {
             asks: Mutex::default(),
             path_mtus: PathMtus::default(),
             unclaimed: Arc::default(),
+            cache: OnceLock::new(),
         }
     }
 
@@ -70,6 +75,53 @@ impl Plane {
         self.tallies.len()
     }
 
+    /// How many count packets of a service or a destination: the workers and, last, the flow cache.
+    pub(crate) fn counting(&self) -> usize {
+        self.lanes() + 1
+    }
+
+    /// Takes the flow cache; it stays as long as this does. A second one is not taken.
+    pub fn set_cache(&self, cache: Cache) {
+        if self.cache.set(cache).is_ok()
+            && let Some(cache) = self.cache()
+        {
+            cache.follow(&self.snapshot());
+        }
+    }
+
+    /// The flow cache, if there is one.
+    pub fn cache(&self) -> Option<&Cache> {
+        self.cache.get()
+    }
+
+    /// Lets the flow cache do what the workers noted for it.
+    pub fn settle_cache(&self, now: Tick) {
+        if let Some(cache) = self.cache() {
+            cache.settle(self, now);
+        }
+    }
+
+    /// Adds what the flow cache forwarded to the counters of servers and services.
+    pub(crate) fn pull_counters(&self) {
+        if let Some(cache) = self.cache() {
+            cache.pull_counters(self.lanes());
+        }
+    }
+
+    /// Has the flow cache leave connections alone that are idle for so long, and forget those that are gone.
+    pub(crate) fn retire_flows(&self, now: Tick, idle: Duration) {
+        if let Some(cache) = self.cache() {
+            cache.retire(self, now, idle);
+        }
+    }
+
+    /// Tells the connections when the flow cache saw their last packets.
+    pub(crate) fn pull_times(&self, now: Tick) {
+        if let Some(cache) = self.cache() {
+            cache.pull_times(self, now);
+        }
+    }
+
     /// The configuration as it is now.
     pub fn snapshot(&self) -> Arc<Snapshot> {
         self.snapshot.load_full()
@@ -81,6 +133,9 @@ impl Plane {
 
     pub(crate) fn publish(&self, snapshot: Snapshot) {
         self.snapshot.store(Arc::new(snapshot));
+        if let Some(cache) = self.cache() {
+            cache.follow(&self.snapshot());
+        }
     }
 
     /// What was dropped, by reason, by all workers.
@@ -107,9 +162,12 @@ impl Plane {
     pub fn account(&self) -> Account {
         let sum =
             |counter: fn(&Tally) -> &AtomicU64| self.tallies.iter().map(|t| counter(t).load(Relaxed)).sum();
+        let status = self.cache().and_then(|cache| cache.status().ok()).unwrap_or_default();
+        let by_kernel = status.outcomes.forwarded;
         Account {
-            received: sum(|tally| &tally.received),
-            forwarded: sum(|tally| &tally.forwarded),
+            received: sum(|tally| &tally.received) + by_kernel,
+            forwarded: sum(|tally| &tally.forwarded) + by_kernel,
+            by_kernel,
             to_host: sum(|tally| &tally.to_host),
             dropped: self.drops.total(),
             held: sum(|tally| &tally.held),
@@ -120,7 +178,14 @@ impl Plane {
     /// Lets connections and templates expire, looking at no more than `budget`; says how many it looked at.
     pub fn sweep(&self, now: Tick, budget: usize) -> usize {
         // What is handed out gives its counts back as it is dropped.
-        self.table.sweep(now, budget, drop)
+        let Some(cache) = self.cache() else { return self.table.sweep(now, budget, drop) };
+        let snapshot = self.snapshot();
+        let ask = |conn: &mut Connection| cache.ask(conn, &snapshot.timeouts, now);
+        self.table.sweep_asking(now, budget, ask, |ended| {
+            if let Expired::Conn(conn) = ended {
+                self.release(&conn);
+            }
+        })
     }
 
     /// Ends the connections and templates of destinations that belong to no service.
@@ -134,7 +199,9 @@ impl Plane {
             }
         });
         for key in &gone {
-            drop(self.table.evict(key));
+            if let Some(conn) = self.table.evict(key) {
+                self.release(&conn);
+            }
         }
         self.table.evict_templates(|template| snapshot.hop(template.binding().destination().id()).is_none());
         self.sweep(now, usize::MAX);
@@ -143,6 +210,13 @@ impl Plane {
     /// What is known of the ways to tunnelled servers.
     pub(crate) const fn path_mtus(&self) -> &PathMtus {
         &self.path_mtus
+    }
+
+    /// Takes the flows of a connection that has ended out of the cache.
+    pub(crate) fn release(&self, conn: &Connection) {
+        if let Some(cache) = self.cache().filter(|_| conn.is_held()) {
+            cache.forget(conn.key(), conn.reply_key().as_ref());
+        }
     }
 
     /// Puts a neighbour on the list of those to be asked for.
@@ -175,6 +249,8 @@ pub struct Account {
     pub received: u64,
     /// Packets that left as the director forwarded them.
     pub forwarded: u64,
+    /// Of these, those that the flow cache forwarded: no worker saw them.
+    pub by_kernel: u64,
     /// Packets handed to the host.
     pub to_host: u64,
     /// Packets dropped, all reasons together.

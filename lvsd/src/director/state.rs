@@ -8,7 +8,7 @@ use crate::destination::Lease;
 use crate::snapshot::Snapshot;
 
 /// A connection as the director keeps it.
-pub(super) type Connection = Conn<Binding, Lease>;
+pub(crate) type Connection = Conn<Binding, Lease>;
 
 /// The SCTP chunk that begins an association.
 pub(super) const SCTP_INIT: u8 = 1;

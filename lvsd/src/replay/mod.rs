@@ -9,6 +9,7 @@
 //! {"op": "list", "args": "proc ip_vs", "text": ".."}   -> the same, of a file of /proc/net
 //! ```
 
+mod card;
 mod host;
 mod stage;
 mod timeline;
@@ -42,6 +43,9 @@ pub enum ReplayError {
     /// The topology is not one.
     #[error("the topology: {0}")]
     Topology(String),
+    /// The XDP program.
+    #[error(transparent)]
+    Program(#[from] lvs_forward::io::xdp::ProgramError),
     /// A line of the timeline is not one.
     #[error("line {line}: {what}")]
     Line {
@@ -78,8 +82,31 @@ pub fn replay(
     topology: Option<Topology>,
     out: &mut dyn Write,
 ) -> Result<Account, ReplayError> {
+    play(timeline, topology, false, out)
+}
+
+/// As [`replay`], with the flow cache: the XDP program runs over each frame first. It is loaded into the kernel for
+/// this, and attached to interfaces of the calling thread's network namespace, which have to be there, with the
+/// names of the topology's; no frame is sent through them.
+///
+/// # Errors
+/// [`ReplayError`]; the answer up to there has been written.
+pub fn replay_cached(
+    timeline: impl BufRead,
+    topology: Option<Topology>,
+    out: &mut dyn Write,
+) -> Result<Account, ReplayError> {
+    play(timeline, topology, true, out)
+}
+
+fn play(
+    timeline: impl BufRead,
+    topology: Option<Topology>,
+    is_cached: bool,
+    out: &mut dyn Write,
+) -> Result<Account, ReplayError> {
     let topology = topology.map_or_else(Topology::builtin, Ok)?;
-    let mut stage = Stage::new(topology, &Case::default())?;
+    let mut stage = Stage::new(topology, &Case::default(), is_cached)?;
     for (number, line) in (1..).zip(timeline.lines()) {
         let line = line?;
         if line.trim().is_empty() {

@@ -8,6 +8,7 @@ use lvs_forward::io::Forwarder;
 use lvs_forward::{Packet, PortId, Verdict};
 use serde_json::{Value, json};
 
+use super::card::Card;
 use super::host;
 use super::timeline::{Case, Step, decode, encode, words};
 use super::{ReplayError, Topology};
@@ -28,11 +29,12 @@ pub(super) struct Stage {
     topology: Topology,
     registry: Registry,
     director: Director,
+    card: Option<Card>,
 }
 
 impl Stage {
     /// A stage as the case sets it up.
-    pub(super) fn new(topology: Topology, case: &Case) -> Result<Self, ReplayError> {
+    pub(super) fn new(topology: Topology, case: &Case, is_cached: bool) -> Result<Self, ReplayError> {
         let wrong = |what: String| ReplayError::Line { line: 1, what };
         let plane = Arc::new(Plane::new(1, CONNECTIONS, 1));
         let mut registry = Registry::new(Arc::clone(&plane), 1);
@@ -43,12 +45,16 @@ impl Stage {
             let value = value.as_str().map_or_else(|| value.to_string(), Into::into);
             registry.set_sysctl(name, &value).map_err(|error| wrong(format!("{name}={value}: {error}")))?;
         }
-        Ok(Self { topology, registry, director: Director::new(plane, 0) })
+        let card = if is_cached { Some(Card::insert(&topology)?) } else { None };
+        if let Some(card) = &card {
+            plane.set_cache(card.cache());
+        }
+        Ok(Self { topology, registry, director: Director::new(plane, 0), card })
     }
 
     /// The same surroundings, another case.
     pub(super) fn reset(self, case: &Case) -> Result<Self, ReplayError> {
-        Self::new(self.topology, case)
+        Self::new(self.topology, case, self.card.is_some())
     }
 
     pub(super) fn account(&self) -> Account {
@@ -63,8 +69,13 @@ impl Stage {
             reason = "a timeline is shorter than that"
         )]
         let now = Tick::from_millis((step.t * 1000.0) as u64);
+        if let Some(cache) = self.registry.plane().cache() {
+            cache.set_time(now);
+        }
         // The snapshot before the last change must not keep what was removed.
         self.director.refresh();
+        self.director.hand_in();
+        self.registry.plane().settle_cache(now);
         self.registry.plane().sweep(now, usize::MAX);
         self.registry.tick(now);
         self.director.refresh();
@@ -117,6 +128,12 @@ impl Stage {
         let frame = decode(&step.frame).ok_or("frame: no hexadecimal digits")?;
         let ingress =
             self.topology.port(&step.interface).ok_or_else(|| format!("no interface {}", step.interface))?;
+        if let Some(card) = &self.card
+            && let Some((port, frame)) = card.receive(&frame, ingress).map_err(|error| error.to_string())?
+        {
+            let name = self.topology.name(port).unwrap_or_default();
+            return Ok(vec![json!({"op": "out", "n": step.n, "if": name, "frame": encode(&frame)})]);
+        }
         let mut buffer = vec![0; ROOM + frame.len() + 2048];
         buffer.get_mut(ROOM..ROOM + frame.len()).unwrap_or_default().copy_from_slice(&frame);
         let mut packet = Packet::new(&mut buffer, ROOM, frame.len());

@@ -78,6 +78,16 @@ impl Topology {
         self.interfaces.keys().nth(port.index()).map(String::as_str)
     }
 
+    /// The interfaces' names, in the order of their ports.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.interfaces.keys().map(String::as_str)
+    }
+
+    /// The interfaces' link-layer addresses, in the order of their ports; zero for one that is none.
+    pub(super) fn macs(&self) -> Vec<[u8; 6]> {
+        self.interfaces.values().map(|link| mac(&link.mac).map_or([0; 6], |mac| mac.0)).collect()
+    }
+
     /// The host's forwarding table in a case: with its addresses, its MTUs and what it delivers locally.
     pub(super) fn fib(&self, case: &Case) -> Result<Fib, ReplayError> {
         let mut interfaces = Vec::new();

@@ -228,6 +228,25 @@ impl Fib {
         })
     }
 
+    /// The neighbour that packets to `dst` go by, resolved or not; none for the host itself.
+    pub fn neighbour(&self, dst: IpAddr) -> Option<Ask> {
+        if self.is_local(dst) {
+            return None;
+        }
+        let route = self.route(dst)?;
+        Some(Ask { interface: route.interface, addr: route.via.unwrap_or(dst) })
+    }
+
+    /// A neighbour's link-layer address, where it is known.
+    pub fn mac(&self, neighbour: Ask) -> Option<Mac> {
+        self.neighbours.get(&(neighbour.interface, neighbour.addr)).copied()
+    }
+
+    /// True when `other` leads every packet the same way, but for the neighbours' link-layer addresses.
+    pub fn leads_as(&self, other: &Self) -> bool {
+        self.interfaces == other.interfaces && self.local == other.local && self.routes == other.routes
+    }
+
     /// The address a packet of the host's own to `dst` carries.
     pub fn source_for(&self, dst: IpAddr) -> Option<IpAddr> {
         let route = self.route(dst)?;

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 /// Values by prefix. A look-up costs one hash probe for each length of prefix in the table, a handful on a host.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(crate) struct PrefixMap<T> {
     v4: Vec<(u8, ByNetwork<T>)>,
     v6: Vec<(u8, ByNetwork<T>)>,

@@ -8,7 +8,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use lvs_conntrack::Tick;
 use lvs_forward::PortId;
-use lvs_forward::io::xdp::{Prefix, Program, ProgramError};
+use lvs_forward::io::xdp::{NoEgress, Prefix, Program, ProgramError};
 use lvs_netcfg::{Diversion, Diverted, HostView};
 use parking_lot::Mutex;
 
@@ -140,6 +140,28 @@ impl Control {
         self.interfaces = interfaces;
     }
 
+    /// Looks through which interfaces the XDP program can send by itself, and has the flow cache do so there. One
+    /// interface in the general path keeps it closed: what comes in there is a packet of the kernel's already.
+    pub(super) fn look_at_ways(&mut self) {
+        let plane = Arc::clone(self.registry.plane());
+        let (Some(program), Some(cache)) = (&self.program, plane.cache()) else { return };
+        let mut ways = Vec::new();
+        let mut is_generic = false;
+        for interface in &mut self.interfaces {
+            let way = match program.egress(&interface.name) {
+                Ok(Ok(egress)) => Ok(egress),
+                Ok(Err(why)) => {
+                    is_generic |= why == NoEgress::Generic;
+                    Err(why.to_string())
+                }
+                Err(error) => Err(error.to_string()),
+            };
+            interface.not_cached = way.as_ref().err().cloned();
+            ways.push(way.ok());
+        }
+        if is_generic { cache.close() } else { cache.open(ways) }
+    }
+
     /// Answers a request from the control socket.
     pub(super) fn answer(&mut self, request: Request) -> Response {
         if let Request::Health = request {
@@ -196,6 +218,7 @@ impl Control {
         if now >= self.next_look && self.registry.watches_memory() {
             self.look_at_memory();
         }
+        self.registry.plane().settle_cache(now);
         self.registry.tick(now);
         for _ in 0..GOES {
             if self.registry.plane().sweep(now, SWEEP) < SWEEP {

@@ -130,6 +130,7 @@ fn follow(daemon: &mut Daemon, wakened: &mut UnixStream, stop: &AtomicBool) -> R
             look_after = Instant::now();
             let in_use = neighbour::in_use(daemon.watcher.view(), control.servers());
             daemon.watcher.keep_neighbours(in_use).map_err(RunError::Follow)?;
+            control.look_at_ways();
             if let Err(error) = control.claim() {
                 tracing::error!(%error, "the XDP program does not follow the services");
             }

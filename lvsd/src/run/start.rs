@@ -23,7 +23,8 @@ use super::guard::{Attached, HostSetUp};
 use super::lock::Lock;
 use super::proc_files::ProcFiles;
 use super::{Daemon, answer};
-use crate::config::{Config, XdpMode};
+use crate::cache::Cache;
+use crate::config::{Config, FlowCache, XdpMode};
 use crate::control::{BindError, DEFAULT_SOCKET, Server};
 use crate::director::{Director, Plane};
 use crate::health::{self, Health};
@@ -35,6 +36,8 @@ use crate::worker::Worker;
 
 /// Connections there may be when nothing else is said.
 const CONNECTIONS: usize = 1 << 20;
+/// Whether the XDP program forwards established connections when nothing else is said.
+const FLOW_CACHE: FlowCache = FlowCache::On;
 /// The device that hands packets to the host.
 const TUN: &str = "lvsd%d";
 
@@ -109,7 +112,11 @@ pub(super) fn start(config: &Config, waker: &UnixStream, stop: &Arc<AtomicBool>)
     watcher.update().map_err(RunError::Follow)?;
     control.follow(watcher.view());
 
-    let program = Arc::new(Program::load()?);
+    let flows = config.flow_cache.unwrap_or(FLOW_CACHE).flows();
+    let program = Arc::new(Program::load_with_flows(flows.unwrap_or(1))?);
+    if flows.is_some() {
+        plane.set_cache(Cache::new(Arc::clone(&program), plane.lanes()));
+    }
     control.direct(Arc::clone(&program))?;
     let mut attached = Attached::new(Arc::clone(&program));
     let mut shown = Vec::new();
@@ -118,9 +125,11 @@ pub(super) fn start(config: &Config, waker: &UnixStream, stop: &Arc<AtomicBool>)
         let queues = shares.iter().flatten().filter(|port| port.interface == *interface);
         let queues = queues.map(|port| u32::try_from(port.queues.len()).unwrap_or(u32::MAX)).sum();
         let mode = if mode == Mode::Native { "native" } else { "generic" };
-        shown.push(InterfaceStatus { name: interface.clone(), mode: mode.to_owned(), queues });
+        let not_cached = None;
+        shown.push(InterfaceStatus { name: interface.clone(), mode: mode.to_owned(), queues, not_cached });
     }
     control.show(shown);
+    control.look_at_ways();
     let tun = Tun::open(TUN)?;
     let host_worker = host_worker(config, &watcher, &tun, &plane, shares.len())?;
     control.divert(diversion(&watcher, &tun, config)?);

@@ -19,7 +19,7 @@ impl Registry {
             return Err(Refusal::Exists);
         }
         check(&declared)?;
-        let entry = Entry::new(declared, self.plane.lanes(), self.seed)?;
+        let entry = Entry::new(declared, self.plane.counting(), self.seed)?;
         self.entries.push(entry);
         Ok(())
     }

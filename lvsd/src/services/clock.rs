@@ -28,6 +28,7 @@ impl Registry {
         if self.clock.next_step > now {
             return;
         }
+        self.plane.pull_counters();
         // After a long pause one step for each period that passed: the rates have decayed.
         while self.clock.next_step <= now {
             self.clock.next_step = self.clock.next_step + STEP;

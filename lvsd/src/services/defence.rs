@@ -82,6 +82,7 @@ impl Registry {
 
     /// Gives up what an attack leaves behind, in one in 32 of the entries (`ip_vs_random_dropentry`).
     fn thin(&mut self, now: Tick) {
+        self.plane.retire_flows(now, IDLE);
         let one_packet: HashSet<DestinationId> = self
             .entries
             .iter()

@@ -10,8 +10,8 @@ use super::entry::{Entry, Server};
 use crate::destination::Lease;
 use crate::director::Binding;
 use crate::message::{
-    ConnectionListing, DropListing, Refusal, Response, ServerListing, ServiceId, ServiceListing, Status,
-    Timeouts, Totals,
+    CacheListing, ConnectionListing, DropListing, Refusal, Response, ServerListing, ServiceId,
+    ServiceListing, Status, Timeouts, Totals,
 };
 
 /// The ports of a template that matches nobody any more (`ip_vs_check_template`).
@@ -64,6 +64,12 @@ impl Registry {
             originated: account.originated,
             connections: count(self.plane.table().len()),
             templates: count(self.plane.table().templates_len()),
+            cache: self.plane.cache().and_then(|cache| cache.status().ok()).map(|status| CacheListing {
+                flows: count(status.flows),
+                size: count(status.size),
+                forwarded: status.outcomes.forwarded,
+                left: status.outcomes.missed().map(|(reason, count)| (reason.to_owned(), count)).into(),
+            }),
             ..Status::default()
         })
     }

@@ -164,6 +164,7 @@ impl Registry {
     }
 
     fn answer(&mut self, request: Request, now: Tick) -> Result<Response, Refusal> {
+        self.pull_for(&request, now);
         let removes =
             matches!(request, Request::DeleteServer { .. } | Request::DeleteService { .. } | Request::Flush);
         match request {
@@ -201,6 +202,15 @@ impl Registry {
             self.expire_unavailable(now);
         }
         Ok(Response::Done)
+    }
+
+    /// Fetches what the flow cache counted, as far as the request looks at it or changes how it counts.
+    fn pull_for(&self, request: &Request, now: Tick) {
+        self.plane.pull_counters();
+        if matches!(request, Request::Connections | Request::SetTimeouts(_) | Request::Sysctls { .. }) {
+            self.plane.pull_times(now);
+            self.plane.sweep(now, usize::MAX);
+        }
     }
 
     fn entry(&self, id: ServiceId) -> Result<&Entry, Refusal> {

@@ -31,7 +31,7 @@ impl Registry {
                     self.ids.take(),
                     declared.rip,
                     declared.port,
-                    self.plane.lanes(),
+                    self.plane.counting(),
                 )),
                 last_weight: 0,
                 meter: Meter::default(),

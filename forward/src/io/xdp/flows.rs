@@ -72,6 +72,17 @@ pub struct Flow {
     pub is_closed: bool,
 }
 
+/// What became of a flow that was to go in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Inserted {
+    /// It is one more.
+    New,
+    /// It took the place of what was known of it.
+    Replaced,
+    /// There is no room.
+    NoRoom,
+}
+
 /// A way out, as the program takes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Egress {
@@ -79,6 +90,9 @@ pub struct Egress {
     pub ifindex: u32,
     /// The interface's place in the program's map of them.
     pub device: u32,
+    /// What came in there leaves by `XDP_TX`. A veth is redirected to even so: it wakes its peer for such frames only
+    /// where the peer has an XDP program.
+    pub transmits: bool,
 }
 
 /// A server, as the program needs it.
@@ -181,15 +195,18 @@ impl Flows {
         Ok((version == VERSION).then_some(epoch))
     }
 
-    /// Takes a flow in, in place of what was known of it; false when there is no room.
+    /// Takes a flow in, in place of what was known of it.
     ///
     /// # Errors
     /// [`ProgramError::Map`]
-    pub fn insert(&self, key: &FlowKey, flow: &Flow) -> Result<bool, ProgramError> {
+    pub fn insert(&self, key: &FlowKey, flow: &Flow) -> Result<Inserted, ProgramError> {
         let (map, key, value) = self.encode(key, flow);
-        match map.update(&key, &value, MapFlags::ANY) {
-            Ok(()) => Ok(true),
-            Err(error) if is_full(&error) => Ok(false),
+        match map.update(&key, &value, MapFlags::NO_EXIST) {
+            Ok(()) => Ok(Inserted::New),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                update(map, &key, &value).map(|()| Inserted::Replaced)
+            }
+            Err(error) if is_full(&error) => Ok(Inserted::NoRoom),
             Err(source) => Err(ProgramError::map(map, source)),
         }
     }
@@ -310,6 +327,8 @@ impl Outcomes {
     }
 }
 
+/// `TRANSMITS` of `flow.h`.
+const TRANSMITS: u32 = 1 << 31;
 /// Octets of `struct path`.
 const PATH: usize = 24;
 
@@ -397,7 +416,7 @@ fn encode_path(way: Option<(Egress, Path)>, tunnel_mtu: u16) -> Record<PATH> {
     let Some((egress, path)) = way else { return Record::new() };
     Record::new()
         .u32(egress.ifindex)
-        .u32(egress.device)
+        .u32(egress.device | if egress.transmits { TRANSMITS } else { 0 })
         .u16(path.mtu)
         .u16(tunnel_mtu)
         .put(&path.dst_mac.0)

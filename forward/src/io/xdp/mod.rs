@@ -35,7 +35,9 @@ pub use attach::{Mode, Occupant};
 pub use claims::{Claims, Endpoint, Marked, Prefix};
 pub use device::XdpDevice;
 pub use error::{OpenError, ProgramError};
-pub use flows::{Egress, Flow, FlowRewrite, FlowServer, Flows, IDENTITY, Outcomes, PATHS, SERVERS, Tally};
+pub use flows::{
+    Egress, Flow, FlowRewrite, FlowServer, Flows, IDENTITY, Inserted, Outcomes, PATHS, SERVERS, Tally,
+};
 pub use port::{DeviceConfig, PortConfig, PortStatistics, queue_count};
 pub use program::{Counts, NAME, NoEgress, Program};
 pub use trial::{Action, Trial};

@@ -14,6 +14,7 @@ use super::attach::{self, Mode};
 use super::claims::{ClaimMaps, Claims, update};
 use super::error::ProgramError;
 use super::flows::{Egress, Flows};
+use crate::io::sys;
 
 /// The compiled program, as `forward/bpf/build.sh` makes it.
 const OBJECT: &[u8] = include_bytes!("../../../bpf/lvsd_xdp.bpf.o");
@@ -177,7 +178,9 @@ impl Program {
             return Ok(Err(NoEgress::NoRedirect));
         }
         let ifindex = u32::try_from(index).unwrap_or(0);
-        Ok(Ok(Egress { ifindex, device: base / QUEUES }))
+        let driver = sys::driver(interface)
+            .map_err(|source| ProgramError::Interface { interface: interface.to_owned(), source })?;
+        Ok(Ok(Egress { ifindex, device: base / QUEUES, transmits: driver != "veth" }))
     }
 
     pub(super) const fn code(&self) -> &OwnedFd {

@@ -15,7 +15,7 @@ use toml::Spanned;
 
 use super::mistake::Mistake;
 use super::schema::{self, Number, Text};
-use super::{Config, HostConfig, ProcConfig, SourceNatConfig, VipConfig};
+use super::{Config, FlowCache, HostConfig, ProcConfig, SourceNatConfig, VipConfig};
 use crate::message::Timeouts;
 
 const MAX_INT: i64 = i32::MAX as i64;
@@ -50,6 +50,7 @@ impl Check {
                 "a number of connections",
                 1..=MAX_INT,
             ),
+            flow_cache: self.flow_cache(&file.cache),
             timeouts: file.timeouts.map(|timeouts| self.timeouts(&timeouts)),
             sysctls: file.vs.iter().filter_map(|(name, value)| self.sysctl(name, value)).collect(),
             proc: self.proc_files(file.proc),
@@ -58,6 +59,16 @@ impl Check {
             services: self.services(&file.service),
             health: lvs_health::declared::Globals::default(),
             checked: Vec::new(),
+        }
+    }
+
+    fn flow_cache(&mut self, cache: &schema::Cache) -> Option<FlowCache> {
+        let flows = self.optional(cache.flows.as_ref(), "a number of flows", 1..=1 << 26);
+        match (cache.enabled, flows) {
+            (Some(false), _) => Some(FlowCache::Off),
+            (_, Some(flows)) => Some(FlowCache::Flows(flows)),
+            (Some(true), None) => Some(FlowCache::On),
+            (None, None) => None,
         }
     }
 

@@ -1,0 +1,218 @@
+//! The program's servers and ways follow the snapshot: what a change makes void is void before it is answered.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use lvs_conntrack::Tick;
+use lvs_forward::io::xdp::{Egress, FlowServer, IDENTITY, SERVERS};
+use lvs_forward::{Encapsulation, Path, Tunnel};
+
+use super::time::Clock;
+use super::{Cache, Server, State, told};
+use crate::destination::{Destination, Stats};
+use crate::director::encapsulation;
+use crate::message::ServiceId;
+use crate::resolve::{Ask, NextHop};
+use crate::snapshot::{Hop, Snapshot, number};
+
+impl Cache {
+    /// Takes the ways out of each port: `None` where the program cannot send by itself. From the first call on flows
+    /// are noted and forwarded.
+    pub fn open(&self, egress: Vec<Option<Egress>>) {
+        let mut state = self.state.lock();
+        if state.epoch != 0 && state.egress == egress {
+            return;
+        }
+        state.egress = egress;
+        let followed = state.followed.take();
+        self.begin_epoch(&mut state);
+        if let Some(snapshot) = followed {
+            self.take(&mut state, &snapshot);
+        }
+    }
+
+    /// Forwards nothing any more until it is opened again.
+    pub fn close(&self) {
+        let mut state = self.state.lock();
+        state.epoch = 0;
+        state.egress.clear();
+        self.round.store(0, std::sync::atomic::Ordering::Relaxed);
+        told(self.program.flows().set_epoch(0, 0));
+    }
+
+    /// Has the program take `now` for the time, instead of the kernel's own clock: for a replay.
+    pub fn set_time(&self, now: Tick) {
+        let mut state = self.state.lock();
+        let time = u32::try_from(now.as_millis()).unwrap_or(u32::MAX - 1) + 1;
+        state.clock = Clock::Told(time);
+        told(self.program.flows().set_epoch(state.epoch, time));
+    }
+
+    /// Takes a new snapshot.
+    pub(crate) fn follow(&self, snapshot: &Arc<Snapshot>) {
+        let mut state = self.state.lock();
+        if state.followed.as_ref().is_some_and(|before| !decides_alike(before, snapshot)) {
+            self.begin_epoch(&mut state);
+        }
+        self.take(&mut state, snapshot);
+    }
+
+    /// Makes all decisions void: each connection is noted again with its next packet.
+    fn begin_epoch(&self, state: &mut State) {
+        state.epoch = state.epoch.checked_add(1).unwrap_or(1);
+        state.ways.clear();
+        told(self.program.flows().set_epoch(state.epoch, state.clock.setting()));
+        self.next_round();
+    }
+
+    fn take(&self, state: &mut State, snapshot: &Arc<Snapshot>) {
+        let flows = self.program.flows();
+        let mut listed = std::collections::HashSet::new();
+        for service in snapshot.services() {
+            for (_, member) in service.pool().iter() {
+                let destination = &member.destination;
+                let Some(hop) = snapshot.hop(destination.id()) else { continue };
+                let identity = identity(service.id, destination.endpoint());
+                let wanted = wanted(&state.egress, snapshot, hop, destination, identity);
+                if let Some(server) = self.server(state, destination, &service.stats, &wanted) {
+                    server.service = Arc::clone(&service.stats);
+                    listed.insert(destination.id());
+                    if server.written != wanted && told(flows.set_server(server.place, &wanted)).is_some() {
+                        server.written = wanted;
+                    }
+                }
+            }
+        }
+        for (id, server) in &mut state.servers {
+            if !listed.contains(id) && server.written.is_there {
+                let gone = FlowServer { is_there: false, ..server.written };
+                if told(flows.set_server(server.place, &gone)).is_some() {
+                    server.written = gone;
+                }
+            }
+        }
+        let State { servers, free, .. } = state;
+        servers.retain(|_, server| {
+            let stays = server.destination.strong_count() > 0;
+            if !stays {
+                free.push(server.place);
+            }
+            stays
+        });
+        self.follow_ways(state, snapshot);
+        state.followed = Some(Arc::clone(snapshot));
+    }
+
+    /// The destination's place, a new one where it has none and there is room.
+    fn server<'a>(
+        &self,
+        state: &'a mut State,
+        destination: &Arc<Destination>,
+        service: &Arc<Stats>,
+        wanted: &FlowServer,
+    ) -> Option<&'a mut Server> {
+        let id = destination.id();
+        let is_same = |server: &Server| server.destination.as_ptr() == Arc::as_ptr(destination);
+        if !state.servers.get(&id).is_some_and(is_same) {
+            let old = state.servers.remove(&id).map(|server| server.place);
+            let used = u32::try_from(state.servers.len()).unwrap_or(u32::MAX);
+            let fresh = used + u32::try_from(state.free.len()).unwrap_or(u32::MAX);
+            let place = old.or_else(|| state.free.pop()).unwrap_or(fresh);
+            if place >= SERVERS {
+                return None;
+            }
+            let pulled = told(self.program.flows().tally(place))?;
+            let written = FlowServer { way: None, tunnel: None, is_there: false, ..*wanted };
+            let destination = Arc::downgrade(destination);
+            let service = Arc::clone(service);
+            state.servers.insert(id, Server { place, written, pulled, destination, service });
+        }
+        state.servers.get_mut(&id)
+    }
+
+    /// Brings the neighbours that replies go by up to date.
+    fn follow_ways(&self, state: &State, snapshot: &Snapshot) {
+        let is_same = |before: &Arc<Snapshot>| Arc::ptr_eq(&before.fib, &snapshot.fib);
+        if state.followed.as_ref().is_some_and(is_same) {
+            return;
+        }
+        for (&(neighbour, mtu), &place) in &state.ways {
+            let way = way_by(state, snapshot, neighbour, mtu);
+            told(self.program.flows().set_path(place, way));
+        }
+    }
+}
+
+/// The way by a neighbour, if its address is known and the program can take it.
+pub(super) fn way_by(state: &State, snapshot: &Snapshot, neighbour: Ask, mtu: u16) -> Option<(Egress, Path)> {
+    let dst_mac = snapshot.fib.mac(neighbour)?;
+    let interfaces = snapshot.fib.interfaces();
+    let interface = interfaces.iter().find(|interface| interface.index == neighbour.interface)?;
+    let port = interface.port?;
+    let egress = (*state.egress.get(port.index())?)?;
+    Some((egress, Path { port, src_mac: interface.mac, dst_mac, mtu, checksums: interface.checksums }))
+}
+
+/// True where a packet of a connection that is known goes the same way under both, but for the servers and the
+/// neighbours, which are followed one by one.
+fn decides_alike(before: &Snapshot, after: &Snapshot) -> bool {
+    before.sysctls == after.sysctls
+        && before.timeouts == after.timeouts
+        && (Arc::ptr_eq(&before.fib, &after.fib) || before.fib.leads_as(&after.fib))
+}
+
+fn wanted(
+    egress: &[Option<Egress>],
+    snapshot: &Snapshot,
+    hop: &Hop,
+    destination: &Destination,
+    identity: [u8; IDENTITY],
+) -> FlowServer {
+    let way = match hop.next {
+        Ok(NextHop::Ready(path)) => egress.get(path.port.index()).copied().flatten().map(|out| (out, path)),
+        Ok(NextHop::Awaiting(..) | NextHop::Local) | Err(_) => None,
+    };
+    let tunnel = hop.source.map(|local| Tunnel {
+        local,
+        remote: destination.rip(),
+        encapsulation: encapsulation(hop.method),
+        pmtu_disc: snapshot.sysctls.pmtu_disc != 0,
+    });
+    FlowServer { way, tunnel, identity, is_there: true }
+}
+
+/// A server's service and address in a form that a later director knows it by.
+pub(super) fn identity(service: ServiceId, endpoint: SocketAddr) -> [u8; IDENTITY] {
+    let mut identity = [0; IDENTITY];
+    let octets = |address: IpAddr| match address {
+        IpAddr::V4(v4) => v4.to_ipv6_mapped().octets(),
+        IpAddr::V6(v6) => v6.octets(),
+    };
+    let mut all = octets(endpoint.ip()).to_vec();
+    all.extend(endpoint.port().to_be_bytes());
+    match service {
+        ServiceId::Address { transport, vip, port } => {
+            all.extend(octets(vip));
+            all.extend(port.to_be_bytes());
+            all.extend([1, number(transport).0]);
+        }
+        ServiceId::Mark { mark, family } => {
+            all.extend(u128::from(mark).to_be_bytes());
+            all.extend([0, 0, 2, family as u8]);
+        }
+    }
+    for (to, from) in identity.iter_mut().zip(all) {
+        *to = from;
+    }
+    identity
+}
+
+/// True for a tunnel that the program can make: one without a checksum of its own.
+pub(super) const fn can_be_made(encapsulation: Encapsulation) -> bool {
+    matches!(
+        encapsulation,
+        Encapsulation::Ipip
+            | Encapsulation::Gue { checksum: false, .. }
+            | Encapsulation::Gre { checksum: false }
+    )
+}
