@@ -50,7 +50,7 @@ impl Lane {
             local if snapshot.is_local(local) => Some(local),
             // The host would speak as the address the packet was for, and is not let (`icmp_send`).
             IpAddr::V4(_) if snapshot.takes_in(&headers.flow(), arrival.ingress) => None,
-            _ => snapshot.fib.source_for(headers.src),
+            IpAddr::V4(_) | IpAddr::V6(_) => snapshot.fib.source_for(headers.src),
         };
         let Some(from) = from else { return Verdict::Drop(reason) };
         if !may_answer(arrival.packet.bytes(), &headers)
