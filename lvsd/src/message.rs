@@ -483,7 +483,8 @@ pub struct ServiceListing {
 pub struct ServerListing {
     /// As declared.
     pub server: RealServer,
-    /// True when it is an address of the director's own.
+    /// True when it is an address of the director's own. The tables of `-L` show its declared method all the same, as
+    /// the kernel does.
     pub local: bool,
     /// Active connections.
     pub active: u32,

@@ -13,6 +13,7 @@ use crate::message::{
     CacheListing, ConnectionListing, DropListing, Refusal, Response, ServerListing, ServiceId,
     ServiceListing, Status, Timeouts, Totals,
 };
+use crate::resolve::Fib;
 
 /// The ports of a template that matches nobody any more (`ip_vs_check_template`).
 const NO_PORT: u16 = 0xffff;
@@ -20,8 +21,8 @@ const NO_PORT: u16 = 0xffff;
 impl Registry {
     pub(super) fn list(&self, id: Option<ServiceId>) -> Result<Response, Refusal> {
         let services = match id {
-            Some(id) => vec![listed(self.entry(id)?)],
-            None => self.entries.iter().map(listed).collect(),
+            Some(id) => vec![listed(self.entry(id)?, &self.fib)],
+            None => self.entries.iter().map(|entry| listed(entry, &self.fib)).collect(),
         };
         Ok(Response::Services { services })
     }
@@ -75,20 +76,19 @@ impl Registry {
     }
 }
 
-fn listed(entry: &Entry) -> ServiceListing {
+fn listed(entry: &Entry, fib: &Fib) -> ServiceListing {
     ServiceListing {
         service: entry.declared().clone(),
         stats: entry.meter.read(entry.stats().sum()),
-        servers: entry.servers().iter().map(listed_server).collect(),
+        servers: entry.servers().iter().map(|server| listed_server(server, fib)).collect(),
     }
 }
 
-fn listed_server(server: &Server) -> ServerListing {
+fn listed_server(server: &Server, fib: &Fib) -> ServerListing {
     let destination = &server.destination;
     ServerListing {
         server: server.declared,
-        // The kernel shows a server on the director's own host by its declared method.
-        local: false,
+        local: fib.is_local(server.declared.rip),
         active: destination.active(),
         inactive: destination.inactive(),
         persistent: destination.persistent(),

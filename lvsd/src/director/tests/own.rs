@@ -56,6 +56,7 @@ fn the_hosts_own_server_takes_its_turn_beside_others() {
     ]);
     let mut sent = |port| scene.client_sends(&tcp(client(7, port), at(VIP), SYN)).verdict;
     assert_eq!([1, 2, 3].map(&mut sent), [Verdict::Send(INSIDE), Verdict::ToHost, Verdict::Send(INSIDE)]);
+    assert_eq!(scene.servers().iter().map(|server| server.local).collect::<Vec<_>>(), [false, true]);
 }
 
 #[test]
