@@ -52,10 +52,12 @@ fn start_server(net: &mut Net, host: &str) -> PathBuf {
     }
     let (user, group) = ftp_user();
     chown(root.join("in"), Some(user), Some(group)).unwrap();
+    // A session is a process by itself, which must not outlive a test that failed for long.
     let mut config = String::from(
         "listen=NO\nlisten_ipv6=YES\nbackground=NO\nanonymous_enable=YES\nlocal_enable=NO\nno_anon_password=YES\n\
          write_enable=YES\nanon_upload_enable=YES\nanon_umask=022\nconnect_from_port_20=YES\nxferlog_enable=NO\n\
-         seccomp_sandbox=NO\nisolate=NO\nisolate_network=NO\n",
+         seccomp_sandbox=NO\nisolate=NO\nisolate_network=NO\n\
+         idle_session_timeout=15\ndata_connection_timeout=15\naccept_timeout=5\nconnect_timeout=5\n",
     );
     let _ = write!(config, "anon_root={}\nsecure_chroot_dir={}\n", root.display(), empty.display());
     let file = place.join("vsftpd.conf");
