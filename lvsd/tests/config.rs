@@ -95,3 +95,49 @@ fn a_file_can_say_everything_the_rules_can() {
     let tunnel = TunnelKind::Gue { port: 6080, checksum: TunnelChecksum::Full };
     assert_eq!(marked.servers[0].method, ForwardMethod::Tunnel(tunnel));
 }
+
+#[test]
+fn a_file_can_say_what_is_checked_and_what_follows() {
+    use lvs_health::declared::{CheckKind, CheckPath, DnsType, HttpProtocol, User};
+    let config = Config::load(&folder().join("everything.toml")).unwrap();
+    let user = Some(User { name: "nobody".to_owned(), group: Some("nogroup".to_owned()) });
+    assert_eq!(config.health.script_user, user);
+    assert!(config.health.script_security && config.health.rs_init_notifies);
+    assert_eq!(config.health.fifos[0].path, Path::new("/run/lvsd/health.fifo"));
+    let [web, dns] = config.checked.as_slice() else { panic!("{:?}", config.checked) };
+    assert_eq!((web.server.name.as_str(), web.services.len()), ("[192.0.2.10]:tcp:80", 1));
+    let policy = &web.server.policy;
+    assert_eq!((policy.quorum, policy.hysteresis, policy.omega, policy.ha_suspend), (3, 1, true, true));
+    assert_eq!(policy.quorum_down.as_ref().unwrap().command, ["/usr/local/bin/tell", "quorum", "down"]);
+    assert!(policy.sorry.unwrap().inhibit);
+    assert_eq!(web.sorry.unwrap().method, ForwardMethod::Masquerade);
+
+    let [own, other] = web.server.servers.as_slice() else { panic!("{:?}", web.server.servers) };
+    let kinds: Vec<&str> = own.checks.iter().map(|check| check.kind.keyword()).collect();
+    assert_eq!(kinds, ["TCP_CHECK", "PING_CHECK", "SMTP_CHECK", "FILE_CHECK"], "instead of the service's");
+    assert_eq!(own.checks[0].endpoint.address, "10.0.0.1:8080".parse().unwrap());
+    assert_eq!((own.weight, other.weight, own.inhibit_on_failure), (2, 1, true));
+    let [page, program] = other.checks.as_slice() else { panic!("{:?}", other.checks) };
+    let (endpoint, timing) = (&page.endpoint, &page.timing);
+    assert_eq!((endpoint.address, endpoint.fwmark), ("10.1.0.1:443".parse().unwrap(), 5));
+    assert_eq!((endpoint.bind.port, endpoint.bind.interface.as_deref()), (2000, Some("eth1")));
+    assert_eq!(endpoint.path, CheckPath::Host);
+    assert_eq!((timing.retry, timing.delay_before_retry.as_millis(), timing.alpha), (3, 500, true));
+    assert_eq!((timing.connect_timeout.as_secs(), timing.warmup.as_secs()), (2, 0));
+    let CheckKind::Http(http) = &page.kind else { panic!("{page:?}") };
+    assert_eq!((http.protocol, http.fast_recovery), (HttpProtocol::Http10Close, true));
+    assert_eq!(http.tls.as_ref().unwrap().name.as_deref(), Some("www.example.org"));
+    assert_eq!(http.urls[0].status, [200..=200, 300..=399]);
+    assert_eq!(http.urls[0].digest.unwrap()[..2], [0x9b, 0x3a]);
+    assert_eq!(http.urls[0].pattern.as_ref().unwrap().max_offset, Some(20));
+    let CheckKind::Misc(misc) = &program.kind else { panic!("{program:?}") };
+    assert_eq!((misc.timeout.as_secs(), misc.dynamic, program.timing.retry), (3, true, 0));
+
+    let checks = &dns.server.servers[0].checks;
+    assert_eq!(checks[0].kind, CheckKind::Dns { kind: DnsType::A, name: "example.org".to_owned() });
+    assert_eq!(checks[0].timing.retry, 3);
+    let CheckKind::Udp(udp) = &checks[1].kind else { panic!("{checks:?}") };
+    let reply = udp.reply.as_ref().unwrap();
+    assert_eq!((udp.payload.as_deref(), reply.min_length), (Some(b"He".as_slice()), 2));
+    assert!(reply.pattern[0].matches(0x4f) && !reply.pattern[0].matches(0x5f) && reply.pattern[1].matches(9));
+}

@@ -38,8 +38,8 @@ fn tcp(number: u8, timing: Timing) -> Check {
     Check { kind: CheckKind::Tcp, endpoint: Endpoint::new(address(number)), timing }
 }
 
-fn script(name: &str) -> Option<Script> {
-    Some(Script { command: vec![name.to_owned()], user: None })
+fn script(name: &str) -> Script {
+    Script { command: vec![name.to_owned()], user: None }
 }
 
 fn real_server(number: u8, checks: Vec<Check>) -> RealServer {
@@ -47,8 +47,8 @@ fn real_server(number: u8, checks: Vec<Check>) -> RealServer {
         address: address(number),
         weight: 1,
         inhibit_on_failure: false,
-        notify_up: script("up"),
-        notify_down: script("down"),
+        notify_up: Some(script("up")),
+        notify_down: Some(script("down")),
         checks,
     }
 }
@@ -58,8 +58,8 @@ fn virtual_server(name: &str, count: u8, timing: Timing) -> VirtualServer {
     VirtualServer {
         name: name.to_owned(),
         policy: Policy {
-            quorum_up: script("quorum up"),
-            quorum_down: script("quorum down"),
+            quorum_up: Some(script("quorum up")),
+            quorum_down: Some(script("quorum down")),
             ..Policy::default()
         },
         servers: (1..=count).map(|number| real_server(number, vec![tcp(number, timing)])).collect(),
@@ -165,12 +165,6 @@ impl World {
 
     fn fail(&mut self, number: u8) -> Duration {
         self.attempt(number, &Outcome::Failure(Failure::Refused), &Outcome::SUCCESS)
-    }
-
-    fn fail_for_good(&mut self, number: u8) {
-        for _ in 0..=timing().retry {
-            self.fail(number);
-        }
     }
 }
 

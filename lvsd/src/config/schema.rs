@@ -1,5 +1,7 @@
 //! The configuration file's keys and the kinds of their values, as TOML; what the values mean is for later.
 
+pub(super) mod health;
+
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -36,6 +38,8 @@ pub(super) struct File {
     pub(super) proc: Proc,
     #[serde(default)]
     pub(super) host: Host,
+    #[serde(default)]
+    pub(super) health: health::Health,
     #[serde(default)]
     pub(super) mark: Vec<Spanned<Mark>>,
     #[serde(default)]
@@ -151,6 +155,9 @@ pub(super) struct Service {
     pub(super) persistence_engine: Option<Text>,
     #[serde(default)]
     pub(super) one_packet: bool,
+    pub(super) health: Option<health::Policy>,
+    #[serde(default)]
+    pub(super) check: Vec<Spanned<health::Check>>,
     #[serde(default)]
     pub(super) server: Vec<Spanned<Server>>,
 }
@@ -164,6 +171,8 @@ pub(super) struct Server {
     pub(super) upper_threshold: Option<Number>,
     pub(super) lower_threshold: Option<Number>,
     pub(super) tunnel: Option<Spanned<Tunnel>>,
+    /// Instead of the service's own.
+    pub(super) check: Option<Vec<Spanned<health::Check>>>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -45,7 +45,6 @@ fn the_quorum_that_comes_back_brings_all_that_are_up_at_once() {
     server.policy.quorum = 2;
     let mut world = World::new(vec![server]);
     world.actions();
-    let failing = Outcome::Failure(Failure::Refused);
     world.fail(1);
     assert_eq!(
         world.actions(),

@@ -1,9 +1,12 @@
 //! From the file's values to what they mean; gathers every mistake instead of stopping at the first.
 
+mod check;
+mod health;
 mod mark;
 mod server;
 mod service;
 mod sysctl;
+mod url;
 
 use std::fmt::Display;
 use std::net::IpAddr;
@@ -39,6 +42,7 @@ impl Check {
         self.interfaces(&file.interfaces);
         let host = self.host(file.host);
         let marks = self.marks(&file.mark, &file.interfaces);
+        let (services, checked) = self.services(&file.service);
         Config {
             interfaces: file.interfaces.into_iter().map(Spanned::into_inner).collect(),
             mode: file.mode,
@@ -56,9 +60,9 @@ impl Check {
             proc: self.proc_files(file.proc),
             host,
             marks,
-            services: self.services(&file.service),
-            health: lvs_health::declared::Globals::default(),
-            checked: Vec::new(),
+            services,
+            health: self.globals(file.health),
+            checked,
         }
     }
 

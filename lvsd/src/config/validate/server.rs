@@ -15,7 +15,12 @@ const TUNNELS: [&str; 3] = ["ipip", "gue", "gre"];
 const CHECKSUMS: [&str; 3] = ["none", "full", "remote"];
 
 impl Check {
-    pub(super) fn servers(&mut self, servers: &[Spanned<schema::Server>], id: &ServiceId) -> Vec<RealServer> {
+    /// The real servers, each with what the file says of it.
+    pub(super) fn servers<'a>(
+        &mut self,
+        servers: &'a [Spanned<schema::Server>],
+        id: &ServiceId,
+    ) -> Vec<(RealServer, &'a schema::Server)> {
         let mut seen: Vec<(SocketAddr, Range<usize>)> = Vec::new();
         let mut done = Vec::new();
         for server in servers {
@@ -31,13 +36,13 @@ impl Check {
                 continue;
             }
             seen.push((endpoint, span));
-            done.push(real);
+            done.push((real, server));
         }
         done
     }
 
     fn server(&mut self, server: &schema::Server, id: &ServiceId) -> Option<RealServer> {
-        let method = self.method(server)?;
+        let method = self.method(server.method.as_ref(), server.tunnel.as_ref())?;
         let (rip, port) = self.server_address(&server.address)?;
         let service_port = match id {
             ServiceId::Address { port, .. } => *port,
@@ -75,12 +80,16 @@ impl Check {
         self.optional(value, "a number of connections, 0 for no limit", 0..=MAX_INT).unwrap_or_default()
     }
 
-    fn method(&mut self, server: &schema::Server) -> Option<ForwardMethod> {
-        let name = match &server.method {
+    pub(super) fn method(
+        &mut self,
+        method: Option<&Text>,
+        tunnel: Option<&Spanned<schema::Tunnel>>,
+    ) -> Option<ForwardMethod> {
+        let name = match method {
             Some(name) => self.one_of(name, "way of forwarding", &METHODS)?,
             None => "dr",
         };
-        if let Some(tunnel) = &server.tunnel
+        if let Some(tunnel) = tunnel
             && name != "tun"
         {
             self.mistakes.push(Mistake::new(
@@ -92,7 +101,7 @@ impl Check {
         match name {
             "nat" => Some(ForwardMethod::Masquerade),
             "dr" => Some(ForwardMethod::DirectRoute),
-            _ => self.tunnel(server.tunnel.as_ref()).map(ForwardMethod::Tunnel),
+            _ => self.tunnel(tunnel).map(ForwardMethod::Tunnel),
         }
     }
 
@@ -125,7 +134,7 @@ impl Check {
         }
     }
 
-    fn server_address(&mut self, text: &Text) -> Option<(IpAddr, Option<u16>)> {
+    pub(super) fn server_address(&mut self, text: &Text) -> Option<(IpAddr, Option<u16>)> {
         let written = text.as_ref();
         if let Ok(address) = written.parse::<IpAddr>() {
             return Some((address, None));

@@ -8,7 +8,7 @@ use toml::Spanned;
 use super::Check;
 use crate::config::mistake::Mistake;
 use crate::config::schema::{self, Number, Text};
-use crate::config::{ServiceConfig, schedulers};
+use crate::config::{CheckedConfig, ServiceConfig, schedulers};
 use crate::message::{Family, ServiceId, Transport, VirtualService};
 
 /// The longest persistence the kernel takes: 31 days, in seconds.
@@ -28,11 +28,16 @@ const FLAGS: [(&str, u8, Option<&str>); 7] = [
 ];
 
 impl Check {
-    pub(super) fn services(&mut self, services: &[Spanned<schema::Service>]) -> Vec<ServiceConfig> {
+    /// The services, and what is checked of them.
+    pub(super) fn services(
+        &mut self,
+        services: &[Spanned<schema::Service>],
+    ) -> (Vec<ServiceConfig>, Vec<CheckedConfig>) {
         let mut seen: Vec<(ServiceId, Range<usize>)> = Vec::new();
         let mut done = Vec::new();
+        let mut checked = Vec::new();
         for service in services {
-            let Some(config) = self.service(service) else { continue };
+            let Some((config, check)) = self.service(service) else { continue };
             let span = name_span(service);
             if let Some((_, first)) = seen.iter().find(|(id, _)| *id == config.service.id) {
                 self.mistakes.push(
@@ -43,11 +48,15 @@ impl Check {
             }
             seen.push((config.service.id, span));
             done.push(config);
+            checked.extend(check);
         }
-        done
+        (done, checked)
     }
 
-    fn service(&mut self, spanned: &Spanned<schema::Service>) -> Option<ServiceConfig> {
+    fn service(
+        &mut self,
+        spanned: &Spanned<schema::Service>,
+    ) -> Option<(ServiceConfig, Option<CheckedConfig>)> {
         let service = spanned.as_ref();
         let id = self.service_id(spanned)?;
         let scheduler = self.scheduler(service.scheduler.as_ref());
@@ -72,7 +81,9 @@ impl Check {
             .persistence_engine
             .as_ref()
             .and_then(|name| self.one_of(name, "persistence engine", &ENGINES));
-        Some(ServiceConfig {
+        let servers = self.servers(&service.server, &id);
+        let checked = self.checked(service, &id, &servers);
+        let config = ServiceConfig {
             service: VirtualService {
                 id,
                 scheduler: scheduler.to_owned(),
@@ -82,8 +93,9 @@ impl Check {
                 persistence_engine: persistence_engine.map(str::to_owned),
                 one_packet: service.one_packet,
             },
-            servers: self.servers(&service.server, &id),
-        })
+            servers: servers.into_iter().map(|(server, _)| server).collect(),
+        };
+        Some((config, checked))
     }
 
     fn service_id(&mut self, spanned: &Spanned<schema::Service>) -> Option<ServiceId> {
