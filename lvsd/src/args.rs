@@ -57,6 +57,11 @@ pub enum Command {
     Proc(ProcArgs),
     /// Show the real servers' checks: what each said last, when and why, and which quorum stands
     Health(QueryArgs),
+    /// Show the virtual routers (VRRP): their states, masters and adverts
+    Vrrp(QueryArgs),
+    /// Takes the virtual addresses back when the daemon is gone; started by the daemon
+    #[command(hide = true)]
+    VrrpGuard,
     /// Show or set the values of net.ipv4.vs, by the kernel's names
     #[command(after_help = SYSCTL_EXAMPLES)]
     Sysctl(SysctlArgs),

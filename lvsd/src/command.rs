@@ -16,7 +16,7 @@ use crate::control::Client;
 use crate::mark::MarkRule;
 use crate::message::{MarkChoice, Request, Response, SysctlSetting};
 use crate::services::Sysctls;
-use crate::{host, lab, report, run};
+use crate::{host, lab, report, run, vrrp};
 
 /// It did not work.
 const FAILED: u8 = 1;
@@ -48,6 +48,11 @@ pub fn main() -> ExitCode {
         Command::Drops(args) => query(&args, Request::Drops),
         Command::Proc(args) => proc_file(&args),
         Command::Health(args) => query(&args, Request::Health),
+        Command::Vrrp(args) => query(&args, Request::Vrrp),
+        Command::VrrpGuard => match vrrp::guard::run(io::stdin().lock()) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => complain(error, FAILED),
+        },
         Command::Sysctl(args) => sysctl(&args),
         Command::Mark(command) => mark(&command),
         Command::Replay(args) => play(&args),

@@ -20,4 +20,5 @@ pub mod resolve;
 pub mod run;
 pub mod services;
 pub mod snapshot;
+pub mod vrrp;
 pub mod worker;

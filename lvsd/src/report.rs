@@ -2,6 +2,8 @@
 
 mod health;
 
+mod vrrp;
+
 use std::fmt::Write as _;
 
 use crate::mark::MarkRule;
@@ -17,6 +19,8 @@ pub fn json(response: &Response) -> String {
         serde_json::to_string(sysctls)
     } else if let Response::Health { virtual_servers } = response {
         serde_json::to_string(virtual_servers)
+    } else if let Response::Vrrp(listing) = response {
+        serde_json::to_string(listing)
     } else if let Response::Marks { rules } = response {
         serde_json::to_string(rules)
     } else if let Response::Totals(totals) = response {
@@ -42,6 +46,8 @@ pub fn text(response: &Response) -> String {
         sysctls_text(sysctls)
     } else if let Response::Health { virtual_servers } = response {
         health::text(virtual_servers)
+    } else if let Response::Vrrp(listing) = response {
+        vrrp::text(listing)
     } else if let Response::Marks { rules } = response {
         marks_text(rules)
     } else {

@@ -28,6 +28,8 @@ use crate::view::HostView;
 
 /// The multicast groups of links, neighbours, addresses, routes and rules (`RTNLGRP_*`).
 const GROUPS: [u32; 8] = [1, 3, 5, 7, 8, 9, 11, 19];
+/// Those of links and addresses alone.
+const GROUPS_OF_LINKS: [u32; 3] = [1, 5, 9];
 /// Room for announcements that came while nobody read; beyond it everything is read anew.
 const RECEIVE_ROOM: usize = 1 << 20;
 const DATAGRAM: usize = 64 * 1024;
@@ -66,6 +68,8 @@ pub struct Watcher {
     requests: Netlink,
     view: HostView,
     buffer: Vec<u8>,
+    /// Follows interfaces and addresses alone.
+    only_links: bool,
 }
 
 impl std::fmt::Debug for Watcher {
@@ -93,17 +97,28 @@ struct Drain {
 impl Watcher {
     /// Subscribes to the kernel's announcements and reads the host.
     pub fn open() -> Result<Self, Error> {
+        Self::open_for(false)
+    }
+
+    /// As [`open`](Self::open), for interfaces and addresses alone: the view knows no routes and neighbours, and
+    /// nothing is read when those change, however many there are.
+    pub fn open_for_links() -> Result<Self, Error> {
+        Self::open_for(true)
+    }
+
+    fn open_for(only_links: bool) -> Result<Self, Error> {
         let mut events = Socket::new(NETLINK_ROUTE).map_err(Error::Socket)?;
         events.bind(&SocketAddr::new(0, 0)).map_err(Error::Socket)?;
         events.set_non_blocking(true).map_err(Error::Socket)?;
         events.set_rx_buf_sz(RECEIVE_ROOM).map_err(Error::Socket)?;
-        for group in GROUPS {
+        let groups = if only_links { &GROUPS_OF_LINKS[..] } else { &GROUPS };
+        for &group in groups {
             events.add_membership(group).map_err(Error::Socket)?;
         }
         // Subscribed first: what changes while the dump runs is announced and applied on top of it.
         let mut requests = Netlink::open()?;
-        let view = HostView::dump(&mut requests)?;
-        Ok(Self { events, requests, view, buffer: Vec::with_capacity(DATAGRAM) })
+        let view = read(&mut requests, only_links)?;
+        Ok(Self { events, requests, view, buffer: Vec::with_capacity(DATAGRAM), only_links })
     }
 
     /// The host as last heard of.
@@ -117,13 +132,13 @@ impl Watcher {
         while self.receive(&mut drain)? {}
         if drain.overrun {
             tracing::debug!("announcements were lost; reading the host anew");
-            self.view = HostView::dump(&mut self.requests)?;
+            self.view = read(&mut self.requests, self.only_links)?;
             return Ok(Changes::ALL);
         }
         if drain.stale_addresses {
             drain.changes.addresses |= self.view.set_addresses(Address::dump(&mut self.requests)?);
         }
-        if drain.stale_routes {
+        if drain.stale_routes && !self.only_links {
             drain.changes.routes |= self.view.set_routes(Route::dump(&mut self.requests)?);
         }
         if drain.stale_rules {
@@ -217,6 +232,10 @@ impl AsFd for Watcher {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.events.as_fd()
     }
+}
+
+fn read(requests: &mut Netlink, only_links: bool) -> Result<HostView, Error> {
+    if only_links { HostView::dump_links(requests) } else { HostView::dump(requests) }
 }
 
 /// Applies one announcement.

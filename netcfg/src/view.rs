@@ -52,10 +52,16 @@ impl HostView {
         Self::dump(&mut Netlink::open()?)
     }
 
-    pub(crate) fn dump(netlink: &mut Netlink) -> Result<Self, Error> {
+    /// Interfaces and addresses alone.
+    pub(crate) fn dump_links(netlink: &mut Netlink) -> Result<Self, Error> {
         let mut view = Self::default();
         view.set_interfaces(Interface::dump(netlink)?);
         view.set_addresses(Address::dump(netlink)?);
+        Ok(view)
+    }
+
+    pub(crate) fn dump(netlink: &mut Netlink) -> Result<Self, Error> {
+        let mut view = Self::dump_links(netlink)?;
         view.set_routes(Route::dump(netlink)?);
         view.set_neighbours(Neighbour::dump(netlink)?);
         view.set_rules(MarkRule::dump(netlink)?);

@@ -10,6 +10,7 @@ pub mod xdp;
 pub use host::HostDevice;
 pub use mem::MemDevice;
 pub use pcap::PcapDevice;
+pub use sys::be_realtime;
 
 use std::io;
 use std::time::Duration;

@@ -213,3 +213,13 @@ pub(crate) fn poll(fds: &mut [libc::pollfd], timeout: Duration) -> io::Result<bo
     }
     if error.kind() == io::ErrorKind::Interrupted { Ok(false) } else { Err(error) }
 }
+
+/// Gives the calling thread a real-time priority (`SCHED_FIFO`), 1 to 99; what it starts has none.
+pub fn be_realtime(priority: u8) -> io::Result<()> {
+    let parameters = libc::sched_param { sched_priority: priority.into() };
+    // SAFETY: the parameters live through the call, and 0 is the calling thread.
+    let result = unsafe {
+        libc::sched_setscheduler(0, libc::SCHED_FIFO | libc::SCHED_RESET_ON_FORK, &raw const parameters)
+    };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}

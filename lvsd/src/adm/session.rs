@@ -137,6 +137,7 @@ impl<'a> Session<'a> {
             | Response::Drops { .. }
             | Response::Status(_)
             | Response::Health { .. }
+            | Response::Vrrp(_)
             | Response::Marks { .. }
             | Response::Totals(_) => self.unexpected(&response),
         })
@@ -177,6 +178,7 @@ impl<'a> Session<'a> {
             | Response::Drops { .. }
             | Response::Status(_)
             | Response::Health { .. }
+            | Response::Vrrp(_)
             | Response::Marks { .. }
             | Response::Totals(_) => return self.unexpected(&response),
         };

@@ -12,6 +12,7 @@ use std::str::FromStr;
 
 use clap::ValueEnum;
 use ipnet::IpNet;
+use lvs_vrrp::declared::Declared;
 use serde::Deserialize;
 
 use crate::mark::MarkRule;
@@ -45,6 +46,8 @@ pub struct Config {
     pub proc: ProcConfig,
     /// What is set up on the director's host while the daemon runs.
     pub host: HostConfig,
+    /// The virtual routers.
+    pub vrrp: Declared,
     /// Which packets carry which firewall mark: the first rule that fits counts.
     pub marks: Vec<MarkRule>,
     /// The virtual services with their real servers, in the file's order.

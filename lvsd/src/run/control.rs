@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use ipnet::IpNet;
 use lvs_conntrack::Tick;
 use lvs_forward::PortId;
@@ -19,7 +20,7 @@ use crate::config::Config;
 use crate::director::Plane;
 use crate::health;
 use crate::mark::MarkError;
-use crate::message::{InterfaceStatus, Refusal, Request, Response, ServiceId, ServiceListing};
+use crate::message::{InterfaceStatus, Refusal, Request, Response, ServiceId, ServiceListing, VrrpListing};
 use crate::resolve::{Ask, Fib};
 use crate::services::Registry;
 
@@ -44,6 +45,8 @@ pub(super) struct Control {
     next_look: Tick,
     /// The checks of real servers, where there are any.
     health: Option<health::Handle>,
+    /// How the virtual routers are, where there are any.
+    vrrp: Option<Arc<ArcSwap<VrrpListing>>>,
 }
 
 impl Control {
@@ -64,6 +67,7 @@ impl Control {
             interfaces: Vec::new(),
             next_look: Tick::ZERO,
             health: None,
+            vrrp: None,
         })
     }
 
@@ -162,6 +166,11 @@ impl Control {
         if is_generic { cache.close() } else { cache.open(ways) }
     }
 
+    /// Takes where the virtual routers tell how they are.
+    pub(super) fn show_vrrp(&mut self, listing: Arc<ArcSwap<VrrpListing>>) {
+        self.vrrp = Some(listing);
+    }
+
     /// Answers a request from the control socket.
     pub(super) fn answer(&mut self, request: Request) -> Response {
         if let Request::Health = request {
@@ -171,6 +180,10 @@ impl Control {
         let is_change = changes_services(&request);
         if let Request::Sysctls { .. } = request {
             self.look_at_memory();
+        }
+        if matches!(request, Request::Vrrp) {
+            let listing = self.vrrp.as_ref().map(|listing| VrrpListing::clone(&listing.load()));
+            return Response::Vrrp(listing.unwrap_or_default());
         }
         let mut response = self.registry.apply(request, self.clock.now());
         if is_change && let Err(error) = self.claim() {
@@ -306,6 +319,7 @@ const fn changes_services(request: &Request) -> bool {
         | Request::Status
         | Request::Marks
         | Request::Health
+        | Request::Vrrp
         | Request::Totals => false,
     }
 }

@@ -34,6 +34,7 @@ use parking_lot::Mutex;
 use crate::config::Config;
 use crate::control as socket;
 use crate::health::Health;
+use crate::vrrp::Vrrp;
 use control::Control;
 pub use start::RunError;
 
@@ -75,6 +76,7 @@ pub fn run(config: &Config) -> Result<(), RunError> {
 
 /// Everything that runs.
 struct Daemon {
+    vrrp: Option<Vrrp>,
     control: Arc<Mutex<Control>>,
     watcher: Watcher,
     workers: Vec<JoinHandle<io::Result<()>>>,
@@ -90,6 +92,8 @@ struct Daemon {
 impl Daemon {
     /// Puts everything back; the stop flag is set already.
     fn end(self) {
+        // First: the addresses go to another while packets are still forwarded here.
+        drop(self.vrrp);
         drop(self.health);
         drop(self.proc_files);
         for worker in self.workers {

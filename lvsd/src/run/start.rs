@@ -13,6 +13,7 @@ use lvs_forward::io::tun::{Tun, TunError};
 use lvs_forward::io::xdp::{DeviceConfig, Mode, OpenError, PortConfig, Program, ProgramError, XdpDevice};
 use lvs_forward::io::{HostDevice, PacketIo};
 use lvs_netcfg::{Diversion, HostView, Watcher};
+use lvs_vrrp::declared::Declared;
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
 use parking_lot::Mutex;
@@ -24,7 +25,7 @@ use super::lock::Lock;
 use super::proc_files::ProcFiles;
 use super::{Daemon, answer};
 use crate::cache::Cache;
-use crate::config::{Config, FlowCache, XdpMode};
+use crate::config::{Config, FlowCache, HostConfig, XdpMode};
 use crate::control::{BindError, DEFAULT_SOCKET, Server};
 use crate::director::{Director, Plane};
 use crate::health::{self, Health};
@@ -32,6 +33,7 @@ use crate::host;
 use crate::mark::MarkError;
 use crate::message::{InterfaceStatus, Refusal};
 use crate::services::Registry;
+use crate::vrrp::{self, Options, Pulse, Vrrp, VrrpError};
 use crate::worker::Worker;
 
 /// Connections there may be when nothing else is said.
@@ -86,6 +88,9 @@ pub enum RunError {
     /// Signals cannot be waited for.
     #[error("cannot wait for signals: {0}")]
     Signals(io::Error),
+    /// The virtual routers.
+    #[error(transparent)]
+    Vrrp(#[from] VrrpError),
     /// A worker failed.
     #[error("a worker failed: {0}")]
     Worker(io::Error),
@@ -106,7 +111,8 @@ pub(super) fn start(config: &Config, waker: &UnixStream, stop: &Arc<AtomicBool>)
     control.follow(watcher.view());
     control.load(config).map_err(|(what, refusal)| RunError::Refused(what, refusal))?;
 
-    let role = (!config.host.is_empty()).then(|| host::role_of(&config.host, &config.interfaces));
+    let lasting = without_virtual(&config.host, &config.vrrp);
+    let role = (!lasting.is_empty()).then(|| host::role_of(&lasting, &config.interfaces));
     let host = HostSetUp::apply(role.as_ref(), &journal(&socket)).map_err(RunError::Host)?;
     // A service's address is the host's from here on; no packet may find it a stranger's.
     watcher.update().map_err(RunError::Follow)?;
@@ -144,19 +150,32 @@ pub(super) fn start(config: &Config, waker: &UnixStream, stop: &Arc<AtomicBool>)
     let control = Arc::new(Mutex::new(control));
     let health = look_after(config, &control, watcher.view()).map_err(RunError::Thread)?;
     let mut workers = Vec::new();
+    let mut pulses = Vec::new();
     let count = devices.len();
     let host_waker = waker.try_clone().map_err(RunError::Thread)?;
-    workers.push(spawn(host_worker, "host", None, clock, host_waker, stop).map_err(RunError::Thread)?);
+    // What the host itself sends is no measure of what is forwarded.
+    let host_pulse = Pulse::default();
+    workers.push(
+        spawn(host_worker, "host", None, clock, host_pulse, host_waker, stop).map_err(RunError::Thread)?,
+    );
     for (lane, (device, drops)) in devices.into_iter().enumerate() {
         let worker = Worker::new(device, Director::new(Arc::clone(&plane), lane), drops);
         let waker = waker.try_clone().map_err(RunError::Thread)?;
         let pinned = (count > 1).then_some(lane);
         let name = lane.to_string();
-        workers.push(spawn(worker, &name, pinned, clock, waker, stop).map_err(RunError::Thread)?);
+        let pulse = Pulse::default();
+        pulses.push(pulse.clone());
+        workers.push(spawn(worker, &name, pinned, clock, pulse, waker, stop).map_err(RunError::Thread)?);
     }
     let proc_files = ProcFiles::start(&config.proc, &socket, &control);
+    // Last: only who can forward may be master.
+    let vrrp = start_vrrp(config, pulses)?;
+    if let Some(vrrp) = &vrrp {
+        control.lock().show_vrrp(vrrp.published());
+    }
     let answering = answer(server, Arc::clone(&control), Arc::clone(stop)).map_err(RunError::Thread)?;
     Ok(Daemon {
+        vrrp,
         control,
         watcher,
         workers,
@@ -205,12 +224,30 @@ fn diversion(watcher: &Watcher, tun: &Tun, config: &Config) -> Result<Diversion,
     Diversion::open(index, mtu).map_err(RunError::Follow)
 }
 
+/// The virtual routers, where there are any.
+fn start_vrrp(config: &Config, pulses: Vec<Pulse>) -> Result<Option<Vrrp>, VrrpError> {
+    let start = || vrrp::start(config.vrrp.clone(), Options { guard: None, pulses });
+    (!config.vrrp.is_empty()).then(start).transpose()
+}
+
+/// The lasting set-up of the host: an address that a virtual router carries comes and goes with its role.
+fn without_virtual(host: &HostConfig, vrrp: &Declared) -> HostConfig {
+    let mut lasting = host.clone();
+    let is_virtual = |address| {
+        let mut all =
+            vrrp.instances.iter().flat_map(|instance| instance.addresses.iter().chain(&instance.excluded));
+        all.any(|carried| carried.address == address)
+    };
+    lasting.vips.retain(|vip| !is_virtual(vip.address));
+    lasting
+}
+
 fn lock_interfaces(config: &Config, watcher: &Watcher) -> Result<Vec<Lock>, RunError> {
     let names = || {
         let all = watcher.view().interfaces().filter(|interface| interface.mac.is_some());
         all.map(|interface| interface.name.as_str()).collect::<Vec<_>>().join(", ")
     };
-    if config.interfaces.is_empty() {
+    if config.interfaces.is_empty() && config.vrrp.is_empty() {
         return Err(RunError::NoInterface(names()));
     }
     let unknown = |name: &&String| watcher.view().interface_named(name).is_none();
@@ -231,6 +268,9 @@ fn lock_interfaces(config: &Config, watcher: &Watcher) -> Result<Vec<Lock>, RunE
 
 /// The queues of each worker.
 fn shares(config: &Config) -> Result<Vec<Vec<PortConfig>>, RunError> {
+    if config.interfaces.is_empty() {
+        return Ok(Vec::new());
+    }
     Ok(DeviceConfig::share(&config.interfaces, config.queues.unwrap_or(u32::MAX))?)
 }
 
@@ -259,6 +299,7 @@ fn spawn<D: PacketIo + Send + 'static>(
     name: &str,
     pinned: Option<usize>,
     clock: Clock,
+    pulse: Pulse,
     waker: UnixStream,
     stop: &Arc<AtomicBool>,
 ) -> io::Result<JoinHandle<io::Result<()>>> {
@@ -269,7 +310,11 @@ fn spawn<D: PacketIo + Send + 'static>(
         }
         // A full pipe has wakened the other end already.
         let wake = || drop((&waker).write(&[0]));
-        worker.run(&stop, || clock.now(), wake)
+        let now = || {
+            pulse.beat();
+            clock.now()
+        };
+        worker.run(&stop, now, wake)
     })
 }
 

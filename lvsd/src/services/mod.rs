@@ -194,6 +194,8 @@ impl Registry {
             }
             // Checks are no part of the services: whoever runs them answers.
             Request::Health => return Ok(Response::Health { virtual_servers: Vec::new() }),
+            // The virtual routers are no part of the services: whoever runs them answers.
+            Request::Vrrp => return Ok(Response::Vrrp(crate::message::VrrpListing::default())),
             Request::Marks => return Ok(Response::Marks { rules: self.marks.rules().to_vec() }),
             Request::Totals => return Ok(Response::Totals(self.list_totals())),
         }

@@ -14,6 +14,7 @@ use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 use ipnet::IpNet;
+use lvs_vrrp::declared::Declared;
 use toml::Spanned;
 
 use super::mistake::Mistake;
@@ -59,6 +60,7 @@ impl Check {
             sysctls: file.vs.iter().filter_map(|(name, value)| self.sysctl(name, value)).collect(),
             proc: self.proc_files(file.proc),
             host,
+            vrrp: Declared::default(),
             marks,
             services,
             health: self.globals(file.health),

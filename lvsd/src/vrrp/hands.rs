@@ -1,0 +1,168 @@
+//! Takes hold of addresses and interfaces on the host, never without the guard knowing.
+
+use std::fs;
+use std::path::PathBuf;
+
+use lvs_netcfg::{Address, Editor, Error, Interface};
+
+use super::guard::{Guard, Held};
+
+/// Everything on the host that the virtual routers hold.
+#[derive(Debug)]
+pub(super) struct Hands {
+    editor: Editor,
+    program: PathBuf,
+    guard: Option<Guard>,
+    held: Vec<Held>,
+}
+
+impl Hands {
+    /// Holds nothing yet. `program` is what the guard is started from.
+    ///
+    /// # Errors
+    /// The kernel cannot be asked, or there is no guard to be had.
+    pub(super) fn new(program: PathBuf) -> Result<Self, Error> {
+        let editor = Editor::open()?;
+        let guard = Guard::start(&program).map_err(Error::Socket)?;
+        Ok(Self { editor, program, guard: Some(guard), held: Vec::new() })
+    }
+
+    /// Takes an address; true when it was not there.
+    pub(super) fn take_address(&mut self, address: &Address) -> Result<bool, Error> {
+        self.hold(&Held::Address(address.clone()));
+        let taken = self.editor.add_address(address);
+        if taken.is_err() {
+            self.forget(&Held::Address(address.clone()));
+        }
+        taken
+    }
+
+    /// Gives an address up, whether or not it is held.
+    pub(super) fn release_address(&mut self, address: &Address) -> Result<bool, Error> {
+        let released = self.editor.delete_address(address);
+        self.forget(&Held::Address(address.clone()));
+        released
+    }
+
+    /// Makes an interface with a MAC address of its own and sets it up; one of this name that is there is a dead
+    /// daemon's and replaced. Returns its number.
+    pub(super) fn make_macvlan(
+        &mut self,
+        name: &str,
+        parent: &Interface,
+        mac: [u8; 6],
+    ) -> Result<u32, Error> {
+        let make = |editor: &mut Editor| editor.add_macvlan(name, parent.index, mac);
+        let ifindex = self.make_link(name, make)?;
+        // The virtual router's address must be answered for with its own MAC, and with no other.
+        self.set(&format!("net/ipv4/conf/{}/arp_ignore", parent.name), "1");
+        for (key, value) in [
+            (format!("net/ipv4/conf/{name}/arp_ignore"), "1"),
+            (format!("net/ipv4/conf/{name}/accept_local"), "1"),
+            (format!("net/ipv4/conf/{name}/rp_filter"), "0"),
+            (format!("net/ipv6/conf/{name}/addr_gen_mode"), "1"),
+            (format!("net/ipv6/conf/{name}/accept_dad"), "0"),
+            (format!("net/ipv6/conf/{name}/accept_ra"), "0"),
+        ] {
+            // They go with the interface.
+            if let Err(error) = fs::write(format!("/proc/sys/{key}"), value) {
+                tracing::debug!(%error, key, "not set");
+            }
+        }
+        self.editor.set_up(ifindex)?;
+        Ok(ifindex)
+    }
+
+    /// Makes an interface that shares its parent's MAC address, and sets it up.
+    pub(super) fn make_ipvlan(&mut self, name: &str, parent: &Interface) -> Result<u32, Error> {
+        let ifindex = self.make_link(name, |editor| editor.add_ipvlan(name, parent.index))?;
+        self.editor.set_up(ifindex)?;
+        Ok(ifindex)
+    }
+
+    fn make_link(
+        &mut self,
+        name: &str,
+        mut make: impl FnMut(&mut Editor) -> Result<bool, Error>,
+    ) -> Result<u32, Error> {
+        if !make(&mut self.editor)? {
+            let old = Interface::find(name)?;
+            self.editor.delete_link(old.index)?;
+            make(&mut self.editor)?;
+        }
+        let ifindex = Interface::find(name)?.index;
+        self.hold(&Held::Link { ifindex, name: name.to_owned() });
+        Ok(ifindex)
+    }
+
+    /// Sets a parameter until the end.
+    pub(super) fn set(&mut self, path: &str, value: &str) {
+        let Ok(before) = fs::read_to_string(format!("/proc/sys/{path}")) else { return };
+        let before = before.trim().to_owned();
+        let is_held = |held: &Held| matches!(held, Held::Sysctl { path: other, .. } if other == path);
+        if before == value || self.held.iter().any(is_held) {
+            return;
+        }
+        self.hold(&Held::Sysctl { path: path.to_owned(), before });
+        if let Err(error) = fs::write(format!("/proc/sys/{path}"), value) {
+            tracing::warn!(%error, path, "not set");
+        }
+    }
+
+    /// Removes an interface that was made here.
+    pub(super) fn remove_link(&mut self, ifindex: u32) {
+        let is_it = |held: &Held| matches!(held, Held::Link { ifindex: index, .. } if *index == ifindex);
+        let Some(held) = self.held.iter().find(|held| is_it(held)).cloned() else { return };
+        if let Err(error) = held.undo(&mut self.editor) {
+            tracing::warn!(%error, "a virtual interface stays");
+        }
+        self.forget(&held);
+    }
+
+    /// Looks after the guard: one that was ended is replaced, and told everything anew.
+    pub(super) fn look_after(&mut self) {
+        if self.guard.as_mut().is_some_and(Guard::is_running) {
+            return;
+        }
+        tracing::warn!("the guard of the virtual addresses has ended; another is started");
+        match Guard::start(&self.program) {
+            Ok(mut guard) => {
+                let told = self.held.iter().try_for_each(|held| guard.hold(held));
+                if let Err(error) = told {
+                    tracing::error!(%error, "the guard of the virtual addresses does not listen");
+                }
+                self.guard = Some(guard);
+            }
+            Err(error) => tracing::error!(%error, "the virtual addresses have no guard"),
+        }
+    }
+
+    fn hold(&mut self, held: &Held) {
+        self.held.push(held.clone());
+        let told = self.guard.as_mut().map_or(Ok(()), |guard| guard.hold(held));
+        if told.is_err() {
+            self.look_after();
+        }
+    }
+
+    fn forget(&mut self, gone: &Held) {
+        while let Some(place) = self.held.iter().rposition(|held| held == gone) {
+            self.held.remove(place);
+            // A guard that is gone has undone it already, and undoing it once more does no harm.
+            let _ = self.guard.as_mut().map(|guard| guard.let_go(gone));
+        }
+    }
+
+    /// Gives everything up.
+    pub(super) fn end(&mut self) {
+        for held in std::mem::take(&mut self.held).iter().rev() {
+            match held.undo(&mut self.editor) {
+                Ok(()) => drop(self.guard.as_mut().map(|guard| guard.let_go(held))),
+                Err(error) => tracing::warn!(%error, "left to the guard"),
+            }
+        }
+        if let Some(guard) = self.guard.take() {
+            guard.end();
+        }
+    }
+}
