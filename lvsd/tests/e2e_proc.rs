@@ -55,7 +55,7 @@ fn a_running_director_keeps_the_kernels_files_and_node_exporter_reads_them() {
     }
     let as_json = net.run("director", &[LVSD, "proc", "ip_vs_stats", "--json"]).good();
     let totals: lvsd::message::Totals = serde_json::from_str(&as_json).unwrap();
-    assert_eq!((totals.total.conns, totals.workers.len()), (3, 1));
+    assert_eq!((totals.total.conns, totals.workers[0].conns), (3, 3));
     let rows = fs::read_to_string(files.join("ip_vs_conn")).unwrap();
     assert!(rows.lines().count() > 3, "{rows}");
 

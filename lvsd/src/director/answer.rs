@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use lvs_forward::icmp::{Error, may_answer};
-use lvs_forward::{DropReason, Refused, Verdict};
+use lvs_forward::{DropReason, Path, Refused, Verdict};
 
 use super::lane::{Arrival, Lane};
 use crate::resolve::NextHop;
@@ -44,8 +44,7 @@ impl Lane {
         reason: DropReason,
     ) -> Verdict {
         let headers = arrival.headers;
-        let back = snapshot.fib.lookup(headers.src);
-        let Ok(NextHop::Ready(path)) = back else { return Verdict::Drop(reason) };
+        let Some(path) = self.way_back(snapshot, headers.src) else { return Verdict::Drop(reason) };
         let from = match headers.dst {
             local if snapshot.is_local(local) => Some(local),
             // The host would speak as the address the packet was for, and is not let (`icmp_send`).
@@ -62,6 +61,19 @@ impl Lane {
         match error.answer(arrival.packet, &headers, from, &path, ident) {
             Ok(()) => Verdict::Answer(path.port, reason),
             Err(_) => Verdict::Drop(reason),
+        }
+    }
+
+    /// The way to whom an error is sent. Behind direct routing and tunnels nothing else goes that way, so that its
+    /// neighbour may not be known yet: the next error will find it.
+    pub(super) fn way_back(&mut self, snapshot: &Snapshot, to: IpAddr) -> Option<Path> {
+        match snapshot.fib.lookup(to) {
+            Ok(NextHop::Ready(path)) => Some(path),
+            Ok(NextHop::Awaiting(_, ask)) => {
+                self.wanted = Some(ask);
+                None
+            }
+            Ok(NextHop::Local) | Err(_) => None,
         }
     }
 

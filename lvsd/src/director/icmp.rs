@@ -230,7 +230,7 @@ impl Lane {
         let overhead = u16::try_from(inner.l3 - quoted.l3).unwrap_or(u16::MAX);
         let mtu = reported
             .map(|mtu| if mtu > V4_LEAST_MTU + V4_HEADER { mtu.saturating_sub(overhead) } else { mtu });
-        let Ok(NextHop::Ready(path)) = snapshot.fib.lookup(inner.src) else {
+        let Some(path) = self.way_back(snapshot, inner.src) else {
             return Verdict::Drop(DropReason::NoRoute);
         };
         let ident = self.next_ident();

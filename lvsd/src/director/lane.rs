@@ -17,7 +17,7 @@ use super::plane::Plane;
 use super::schedule::Scheduled;
 use super::throttle::Countdown;
 use super::waiting::Waiting;
-use crate::resolve::NextHop;
+use crate::resolve::{Ask, NextHop};
 use crate::snapshot::Snapshot;
 
 /// The port that keys are exchanged on.
@@ -42,6 +42,8 @@ pub(super) struct Lane {
     ident: u16,
     pub(super) limiter: Limiter,
     waiting: Waiting,
+    /// The neighbour that an error could not be sent to: it is asked for, so that the next one can.
+    pub(super) wanted: Option<Ask>,
     /// Frames that leave behind the burst.
     pub(super) pieces: Pieces,
     pub(super) fragments: Fragments,
@@ -59,6 +61,7 @@ impl Lane {
             ident: 0,
             limiter: Limiter::default(),
             waiting: Waiting::default(),
+            wanted: None,
             pieces: Pieces::default(),
             fragments: Fragments::default(),
             buffer: Vec::new(),
@@ -82,7 +85,7 @@ impl Lane {
     }
 
     pub(super) fn has_waiting(&self) -> bool {
-        !self.waiting.is_empty() || !self.pieces.is_empty()
+        !self.waiting.is_empty() || !self.pieces.is_empty() || self.wanted.is_some()
     }
 
     pub(super) fn release(
@@ -92,6 +95,9 @@ impl Lane {
         now: Tick,
         send: &mut dyn FnMut(Exit, &[u8]),
     ) {
+        if let Some(ask) = self.wanted.take() {
+            plane.ask(ask);
+        }
         if let Some(tally) = plane.tally(self.number) {
             tally.originated(self.pieces.release(send));
             self.waiting.release(&snapshot.fib, tally, plane.drops(), now, send);

@@ -137,3 +137,18 @@ fn a_client_whose_packets_may_be_fragmented_is_not_told_but_its_packets_are_cut(
     let behind: Vec<usize> = cut.behind.iter().map(|(_, frame)| frame.len() - 14).collect();
     assert_eq!((cut.frame.len() - 14, behind), (1300, vec![140]));
 }
+
+/// Nothing else need go to a client of direct-routed or tunnelled servers from here.
+#[test]
+fn the_way_to_a_client_that_could_not_be_told_is_asked_for() {
+    let mut scene = scene("");
+    let near = at("192.0.2.77:9");
+    let large = with_df(udp(near, at(VIP), &[b'a'; 1490 - 28]));
+    assert_eq!(scene.client_sends(&large).verdict, Verdict::Drop(DropReason::TooBig));
+    let asked: Vec<_> = scene.registry.plane().take_asks().into_iter().map(|ask| ask.addr).collect();
+    assert_eq!(asked, [near.ip()]);
+
+    let outer = scene.client_sends(&with_df(udp(near, at(VIP), &[b'a'; 1000])));
+    assert_eq!(scene.server_sends(&report(1000, &outer.frame)).verdict, Verdict::Drop(DropReason::NoRoute));
+    assert_eq!(scene.registry.plane().take_asks().len(), 1);
+}
