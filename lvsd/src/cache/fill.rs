@@ -176,7 +176,8 @@ impl Cache {
         if let Some(&place) = state.ways.get(&(neighbour, path.mtu)) {
             return Some(place);
         }
-        let place = u16::try_from(state.ways.len()).ok().filter(|&place| place < PATHS)?;
+        let highest = state.ways.values().max().map_or(0, |place| place + 1);
+        let place = Some(highest).filter(|&place| place < PATHS)?;
         let way = way_by(state, snapshot, neighbour, path.mtu)?;
         told(self.program.flows().set_path(place, Some(way)))?;
         state.ways.insert((neighbour, path.mtu), place);

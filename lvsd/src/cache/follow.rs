@@ -1,10 +1,11 @@
 //! The program's servers and ways follow the snapshot: what a change makes void is void before it is answered.
 
+use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use lvs_conntrack::Tick;
-use lvs_forward::io::xdp::{Egress, FlowServer, IDENTITY, SERVERS};
+use lvs_forward::io::xdp::{Egress, FlowRewrite, FlowServer, IDENTITY, SERVERS};
 use lvs_forward::{Encapsulation, Path, Tunnel};
 
 use super::time::Clock;
@@ -51,10 +52,30 @@ impl Cache {
     /// Takes a new snapshot.
     pub(crate) fn follow(&self, snapshot: &Arc<Snapshot>) {
         let mut state = self.state.lock();
-        if state.followed.as_ref().is_some_and(|before| !decides_alike(before, snapshot)) {
+        if let Some(before) = state.followed.clone()
+            && !(decides_alike(&before, snapshot) && self.leads_alike(&state, &before, snapshot))
+        {
             self.begin_epoch(&mut state);
         }
         self.take(&mut state, snapshot);
+    }
+
+    /// True where every reply still takes the way it was given. Where routes or addresses changed, each is looked at:
+    /// most changes, such as another interface's, concern none.
+    fn leads_alike(&self, state: &State, before: &Snapshot, snapshot: &Snapshot) -> bool {
+        if Arc::ptr_eq(&before.fib, &snapshot.fib) || before.fib.leads_as(&snapshot.fib) {
+            return true;
+        }
+        let ways: HashMap<u16, (Ask, u16)> = state.ways.iter().map(|(&way, &place)| (place, way)).collect();
+        let mut is_alike = true;
+        told(self.program.flows().for_each(|key, flow| {
+            if flow.rewrite == FlowRewrite::Source && flow.epoch == state.epoch && is_alike {
+                let mtu = snapshot.fib.lookup(key.dst).ok().and_then(|next| next.path().map(|path| path.mtu));
+                let way = snapshot.fib.neighbour(key.dst).zip(mtu);
+                is_alike = way == ways.get(&flow.path).copied();
+            }
+        }))
+        .is_some_and(|()| is_alike)
     }
 
     /// Makes all decisions void: each connection is noted again with its next packet.
@@ -65,7 +86,7 @@ impl Cache {
         self.next_round();
     }
 
-    fn take(&self, state: &mut State, snapshot: &Arc<Snapshot>) {
+    pub(super) fn take(&self, state: &mut State, snapshot: &Arc<Snapshot>) {
         let flows = self.program.flows();
         let mut listed = std::collections::HashSet::new();
         for service in snapshot.services() {
@@ -153,12 +174,10 @@ pub(super) fn way_by(state: &State, snapshot: &Snapshot, neighbour: Ask, mtu: u1
     Some((egress, Path { port, src_mac: interface.mac, dst_mac, mtu, checksums: interface.checksums }))
 }
 
-/// True where a packet of a connection that is known goes the same way under both, but for the servers and the
-/// neighbours, which are followed one by one.
+/// True where a packet of a connection that is known is treated alike under both, but for servers, routes and
+/// neighbours.
 fn decides_alike(before: &Snapshot, after: &Snapshot) -> bool {
-    before.sysctls == after.sysctls
-        && before.timeouts == after.timeouts
-        && (Arc::ptr_eq(&before.fib, &after.fib) || before.fib.leads_as(&after.fib))
+    before.sysctls == after.sysctls && before.timeouts == after.timeouts
 }
 
 fn wanted(

@@ -14,6 +14,7 @@
 //! expire asks first whether the program has seen packets of it, and whatever could lead a packet another way (a
 //! server's removal, a route, a value of `net.ipv4.vs`) makes the decisions void before the change is answered.
 
+mod adopt;
 mod fill;
 mod follow;
 mod pull;

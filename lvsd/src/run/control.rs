@@ -9,13 +9,14 @@ use arc_swap::ArcSwap;
 use ipnet::IpNet;
 use lvs_conntrack::Tick;
 use lvs_forward::PortId;
-use lvs_forward::io::xdp::{NoEgress, Prefix, Program, ProgramError};
+use lvs_forward::io::xdp::{Egress, NoEgress, Prefix, Program, ProgramError};
 use lvs_netcfg::{Diversion, Diverted, HostView};
 use parking_lot::Mutex;
 
 use super::claim::Claimed;
 use super::clock::Clock;
 use super::memory;
+use crate::cache::Cache;
 use crate::config::Config;
 use crate::director::Plane;
 use crate::health;
@@ -147,8 +148,28 @@ impl Control {
     /// Looks through which interfaces the XDP program can send by itself, and has the flow cache do so there. One
     /// interface in the general path keeps it closed: what comes in there is a packet of the kernel's already.
     pub(super) fn look_at_ways(&mut self) {
-        let plane = Arc::clone(self.registry.plane());
-        let (Some(program), Some(cache)) = (&self.program, plane.cache()) else { return };
+        let ways = self.ways();
+        match (self.registry.plane().cache(), ways) {
+            (Some(cache), Some(ways)) => cache.open(ways),
+            (Some(cache), None) => cache.close(),
+            (None, _) => {}
+        }
+    }
+
+    /// Begins to forward by the XDP program, which may be doing so since a predecessor's time.
+    pub(super) fn begin_cache(&mut self, cache: Cache) {
+        let has_taken_over = self.program.as_ref().is_some_and(|program| program.has_taken_over());
+        if let (true, Some(ways)) = (has_taken_over, self.ways()) {
+            let count = cache.adopt(self.registry.plane(), ways, self.clock.now());
+            tracing::info!(connections = count, "taken over from a predecessor");
+        }
+        self.registry.plane().set_cache(cache);
+        self.look_at_ways();
+    }
+
+    /// The ways out of the interfaces; none at all where one of them is in the general path.
+    fn ways(&mut self) -> Option<Vec<Option<Egress>>> {
+        let program = self.program.as_ref()?;
         let mut ways = Vec::new();
         let mut is_generic = false;
         for interface in &mut self.interfaces {
@@ -163,7 +184,7 @@ impl Control {
             interface.not_cached = way.as_ref().err().cloned();
             ways.push(way.ok());
         }
-        if is_generic { cache.close() } else { cache.open(ways) }
+        (!is_generic).then_some(ways)
     }
 
     /// Takes where the virtual routers tell how they are.

@@ -119,10 +119,10 @@ pub(super) fn start(config: &Config, waker: &UnixStream, stop: &Arc<AtomicBool>)
     control.follow(watcher.view());
 
     let flows = config.flow_cache.unwrap_or(FLOW_CACHE).flows();
-    let program = Arc::new(Program::load_with_flows(flows.unwrap_or(1))?);
-    if flows.is_some() {
-        plane.set_cache(Cache::new(Arc::clone(&program), plane.lanes()));
-    }
+    let program = Arc::new(match flows {
+        Some(flows) => Program::take_over(&config.interfaces, flows)?,
+        None => Program::load()?,
+    });
     control.direct(Arc::clone(&program))?;
     let mut attached = Attached::new(Arc::clone(&program));
     let mut shown = Vec::new();
@@ -135,7 +135,6 @@ pub(super) fn start(config: &Config, waker: &UnixStream, stop: &Arc<AtomicBool>)
         shown.push(InterfaceStatus { name: interface.clone(), mode: mode.to_owned(), queues, not_cached });
     }
     control.show(shown);
-    control.look_at_ways();
     let tun = Tun::open(TUN)?;
     let host_worker = host_worker(config, &watcher, &tun, &plane, shares.len())?;
     control.divert(diversion(&watcher, &tun, config)?);
@@ -147,6 +146,13 @@ pub(super) fn start(config: &Config, waker: &UnixStream, stop: &Arc<AtomicBool>)
         devices.push((device, drops));
     }
 
+    // What has been set up until here is no change of the host's any more. Connections that are taken over must be
+    // there before a worker sees packets of them.
+    watcher.update().map_err(RunError::Follow)?;
+    control.follow(watcher.view());
+    if flows.is_some() {
+        control.begin_cache(Cache::new(Arc::clone(&program), plane.lanes()));
+    }
     let control = Arc::new(Mutex::new(control));
     let health = look_after(config, &control, watcher.view()).map_err(RunError::Thread)?;
     let mut workers = Vec::new();

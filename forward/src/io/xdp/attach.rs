@@ -4,7 +4,7 @@
 //! recognised by the program's name and replaced in one step.
 
 use std::io;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd};
 
 use libbpf_rs::query::ProgInfoIter;
 use libbpf_rs::{ErrorKind, Object, ObjectBuilder, OpenObject, PrintLevel, Xdp, XdpFlags};
@@ -95,13 +95,12 @@ pub(super) fn index(interface: &str) -> Result<i32, ProgramError> {
         .map_err(|source| ProgramError::Interface { interface: interface.to_owned(), source })
 }
 
-/// The XDP program attached to interface `index`, if there is one. `any` is any loaded program.
-pub(super) fn occupant(
-    any: BorrowedFd<'_>,
-    interface: &str,
-    index: i32,
-) -> Result<Option<Occupant>, ProgramError> {
-    let found = Xdp::new(any)
+/// The XDP program attached to interface `index`, if there is one.
+pub(super) fn occupant(interface: &str, index: i32) -> Result<Option<Occupant>, ProgramError> {
+    // Only a question: no program is needed to ask it.
+    let nothing = std::fs::File::open("/dev/null")
+        .map_err(|source| ProgramError::Interface { interface: interface.to_owned(), source })?;
+    let found = Xdp::new(nothing.as_fd())
         .query(index, XdpFlags::NONE)
         .map_err(|source| ProgramError::Attach { interface: interface.to_owned(), source })?;
     let id = [found.prog_id, found.drv_prog_id, found.skb_prog_id].into_iter().find(|&id| id != 0);
@@ -143,7 +142,7 @@ pub(super) fn attach(
     let index = index(interface)?;
     let xdp = Xdp::new(program);
     let failed = |source| ProgramError::Attach { interface: interface.to_owned(), source };
-    if let Some(predecessor) = occupant(program, interface, index)? {
+    if let Some(predecessor) = occupant(interface, index)? {
         if predecessor.name != name {
             let Occupant { name, id, .. } = predecessor;
             return Err(ProgramError::Occupied { interface: interface.to_owned(), name, id });
@@ -173,7 +172,6 @@ pub(super) fn attach(
 fn replace(xdp: &Xdp<'_>, index: i32, predecessor: &Occupant) -> libbpf_rs::Result<()> {
     match predecessor.mode {
         Mode::Native => {
-            use std::os::fd::AsFd;
             let old = libbpf_rs::Program::fd_from_id(predecessor.id)?;
             xdp.replace(index, old.as_fd())
         }
@@ -185,7 +183,7 @@ fn replace(xdp: &Xdp<'_>, index: i32, predecessor: &Occupant) -> libbpf_rs::Resu
 /// Takes the program named `name` off an interface; false when it was not there.
 pub(super) fn detach(program: BorrowedFd<'_>, name: &str, interface: &str) -> Result<bool, ProgramError> {
     let index = index(interface)?;
-    match occupant(program, interface, index)? {
+    match occupant(interface, index)? {
         Some(occupant) if occupant.name == name => {
             Xdp::new(program)
                 .detach(index, occupant.mode.flag())

@@ -102,8 +102,7 @@ pub fn unwrapped(interface: &str) -> Result<Option<u64>, ProgramError> {
 
 fn find(interface: &str) -> Result<Option<Occupant>, ProgramError> {
     let index = attach::index(interface)?;
-    let object = attach::load(OBJECT, NAME)?;
-    let found = attach::occupant(program(&object, NAME)?.as_fd(), interface, index)?;
+    let found = attach::occupant(interface, index)?;
     Ok(found.filter(|occupant| occupant.name == NAME))
 }
 

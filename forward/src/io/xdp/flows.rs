@@ -9,6 +9,7 @@
 //!     `-- path: for replies, the way to the client
 //! ```
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use libbpf_rs::{ErrorKind, MapCore, MapFlags, MapHandle, Object};
@@ -166,6 +167,15 @@ impl Flows {
             tallies: map(object, "lvsd_tally")?,
             cache: map(object, "lvsd_cache")?,
             outcomes: map(object, "lvsd_cached")?,
+        })
+    }
+
+    /// True where the flows' maps have the shape that is known here.
+    pub(super) fn fit(maps: &BTreeMap<String, MapHandle>) -> bool {
+        let shapes =
+            [("lvsd_flow4", 16, 28), ("lvsd_flow6", 40, 40), ("lvsd_server", 4, 112), ("lvsd_path", 4, 24)];
+        shapes.iter().all(|&(name, key, value)| {
+            maps.get(name).is_some_and(|map| (map.key_size(), map.value_size()) == (key, value))
         })
     }
 
@@ -329,6 +339,14 @@ impl Outcomes {
 
 /// `TRANSMITS` of `flow.h`.
 const TRANSMITS: u32 = 1 << 31;
+/// True for a cache of this version that was in use.
+pub(super) fn is_current(cache: &MapHandle) -> bool {
+    let found = cache.lookup(&0_u32.to_ne_bytes(), MapFlags::ANY).ok().flatten().unwrap_or_default();
+    let mut reader = Reader::new(&found);
+    let (epoch, _clock, version) = (reader.u32(), reader.u32(), reader.u32());
+    epoch != 0 && version == VERSION
+}
+
 /// Octets of `struct path`.
 const PATH: usize = 24;
 

@@ -22,6 +22,7 @@ pub mod decap;
 mod device;
 mod error;
 mod flows;
+mod heritage;
 mod open;
 mod port;
 mod program;

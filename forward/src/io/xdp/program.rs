@@ -14,6 +14,7 @@ use super::attach::{self, Mode};
 use super::claims::{ClaimMaps, Claims, update};
 use super::error::ProgramError;
 use super::flows::{Egress, Flows};
+use super::heritage::Heritage;
 use crate::io::sys;
 
 /// The compiled program, as `forward/bpf/build.sh` makes it.
@@ -86,6 +87,8 @@ pub struct Program {
     flows: Flows,
     claims: Mutex<ClaimMaps>,
     attachments: Mutex<BTreeMap<String, Attachment>>,
+    /// The interfaces' places that the flows of a predecessor refer to.
+    inherited: Option<BTreeMap<u32, u32>>,
 }
 
 impl Program {
@@ -102,7 +105,24 @@ impl Program {
     /// # Errors
     /// As [`Program::load`].
     pub fn load_with_flows(flows: u32) -> Result<Self, ProgramError> {
+        Self::load_after(None, flows)
+    }
+
+    /// As [`load_with_flows`](Self::load_with_flows), with the flows that a predecessor's program on these
+    /// interfaces knows, where there is one: it goes on forwarding them, and this one does so from its
+    /// [`attach`](Self::attach) on. [`has_taken_over`](Self::has_taken_over) tells.
+    ///
+    /// # Errors
+    /// As [`Program::load`].
+    pub fn take_over(interfaces: &[String], flows: u32) -> Result<Self, ProgramError> {
+        Self::load_after(Heritage::find(interfaces, NAME), flows)
+    }
+
+    fn load_after(heritage: Option<Heritage>, flows: u32) -> Result<Self, ProgramError> {
         let object = attach::load_with(OBJECT, NAME, |open| {
+            if let Some(heritage) = &heritage {
+                return heritage.put_into(open);
+            }
             for mut map in open.maps_mut().filter(|map| map.name().to_string_lossy().starts_with("lvsd_flow"))
             {
                 map.set_max_entries(flows.max(1))?;
@@ -121,7 +141,13 @@ impl Program {
             flows: Flows::of(&object)?,
             claims: Mutex::new(claims),
             attachments: Mutex::new(BTreeMap::new()),
+            inherited: heritage.map(|heritage| heritage.devices),
         })
+    }
+
+    /// True where the flows are a predecessor's.
+    pub const fn has_taken_over(&self) -> bool {
+        self.inherited.is_some()
     }
 
     /// Makes `claims` the packets that go to the director. Packets that were and stay the director's are so
@@ -144,7 +170,13 @@ impl Program {
         let taken = |base| attachments.values().any(|attachment: &Attachment| attachment.base == base);
         let base = match attachments.get(interface) {
             Some(attachment) => Some(attachment.base),
-            None => (0..INTERFACES).map(|slot| slot * QUEUES).find(|&base| !taken(base)),
+            None => self
+                .inherited_place(index)
+                .or_else(|| {
+                    let is_free = |&slot: &u32| !taken(slot * QUEUES) && !self.is_inherited(slot);
+                    (0..INTERFACES).find(is_free)
+                })
+                .map(|slot| slot * QUEUES),
         };
         let Some(base) = base else {
             let interface = interface.to_owned();
@@ -157,6 +189,15 @@ impl Program {
             update(&self.devices, &(base / QUEUES).to_ne_bytes(), &index.to_ne_bytes())?;
         }
         Ok(mode)
+    }
+
+    fn inherited_place(&self, index: i32) -> Option<u32> {
+        let index = u32::try_from(index).ok()?;
+        self.inherited.as_ref()?.get(&index).copied()
+    }
+
+    fn is_inherited(&self, slot: u32) -> bool {
+        self.inherited.as_ref().is_some_and(|places| places.values().any(|&place| place == slot))
     }
 
     /// The flows the program forwards by itself.

@@ -1,0 +1,143 @@
+//! A predecessor's flows: its connections are made anew from them, and go on as if nothing had been.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use lvs_conntrack::{Conn, Direction, FlowKey, NewConn, Proto, TcpFlags, TcpTable, Tick};
+use lvs_forward::io::xdp::{Egress, Flow, FlowRewrite, FlowServer, IDENTITY, SERVERS};
+
+use super::follow::identity;
+use super::{Cache, Server, State, told};
+use crate::destination::Destination;
+use crate::director::{Binding, Connection, Method, Plane};
+use crate::resolve::NextHop;
+use crate::snapshot::Snapshot;
+
+impl Cache {
+    /// Takes over the flows in the program: those of servers that are there go on, the others end. Returns how many
+    /// connections there are again. To be called before [`open`](Self::open), with the same ways, and before the plane
+    /// has the cache.
+    pub fn adopt(&self, plane: &Plane, egress: Vec<Option<Egress>>, now: Tick) -> usize {
+        let mut state = self.state.lock();
+        let Some(epoch) = told(self.program.flows().epoch()).flatten().filter(|&epoch| epoch != 0) else {
+            return 0;
+        };
+        state.epoch = epoch;
+        state.egress = egress;
+        self.round.store(1, Relaxed);
+        let snapshot = plane.snapshot();
+        let servers = self.adopt_servers(&mut state, &snapshot);
+        let mut flows = Vec::new();
+        told(self.program.flows().for_each(|key, flow| flows.push((key, flow))));
+        self.flows.store(flows.len(), Relaxed);
+        let (mut count, mut ended) = (0, Vec::new());
+        let is_good =
+            |flow: &Flow| flow.epoch == epoch && !flow.is_closed && servers.contains_key(&flow.server);
+        for (key, flow) in &flows {
+            let destination = servers.get(&flow.server).filter(|_| is_good(flow));
+            let conn = match (destination, flow.rewrite) {
+                (None, _) => {
+                    ended.push(*key);
+                    continue;
+                }
+                (Some(_), FlowRewrite::Source) => {
+                    adopt_way(&mut state, &snapshot, key, flow);
+                    continue;
+                }
+                (Some(destination), _) => connection(&state, &snapshot, destination, key, flow, now),
+            };
+            if conn.is_some_and(|conn| plane.table().insert(conn, now).is_ok()) {
+                count += 1;
+            } else {
+                ended.push(*key);
+            }
+        }
+        for key in ended {
+            self.forget(&key, None);
+        }
+        self.take(&mut state, &snapshot);
+        count
+    }
+
+    /// The destinations that the program's servers are now, by their places.
+    fn adopt_servers(&self, state: &mut State, snapshot: &Snapshot) -> HashMap<u32, Arc<Destination>> {
+        let flows = self.program.flows();
+        let mut places: HashMap<[u8; IDENTITY], u32> = HashMap::new();
+        for place in 0..SERVERS {
+            if let Some(identity) = told(flows.identity(place)).flatten() {
+                places.insert(identity, place);
+            }
+        }
+        let mut found = HashMap::new();
+        for service in snapshot.services() {
+            for (_, member) in service.pool().iter() {
+                let destination = &member.destination;
+                let identity = identity(service.id, destination.endpoint());
+                let Some(place) = places.remove(&identity) else { continue };
+                let Some(pulled) = told(flows.tally(place)) else { continue };
+                // Whatever is written there is written anew.
+                let written = FlowServer { way: None, tunnel: None, identity, is_there: false };
+                let (weak, service) = (Arc::downgrade(destination), Arc::clone(&service.stats));
+                state
+                    .servers
+                    .insert(destination.id(), Server { place, written, pulled, destination: weak, service });
+                found.insert(place, Arc::clone(destination));
+            }
+        }
+        let highest = found.keys().copied().max().map_or(0, |place| place + 1);
+        state.free = (0..highest).filter(|place| !found.contains_key(place)).collect();
+        // Servers that are no more.
+        for (identity, place) in places {
+            let gone = FlowServer { way: None, tunnel: None, identity, is_there: false };
+            told(flows.set_server(place, &gone));
+        }
+        found
+    }
+}
+
+/// Remembers the place of the way that replies to a client take.
+fn adopt_way(state: &mut State, snapshot: &Snapshot, key: &FlowKey, flow: &Flow) {
+    let Some(neighbour) = snapshot.fib.neighbour(key.dst) else { return };
+    let Ok(NextHop::Ready(path)) = snapshot.fib.lookup(key.dst) else { return };
+    state.ways.entry((neighbour, path.mtu)).or_insert(flow.path);
+}
+
+/// The connection that the flow of its client's packets belongs to.
+fn connection(
+    state: &State,
+    snapshot: &Snapshot,
+    destination: &Arc<Destination>,
+    key: &FlowKey,
+    flow: &Flow,
+    now: Tick,
+) -> Option<Connection> {
+    let method = match flow.rewrite {
+        FlowRewrite::Destination => Method::Masquerade,
+        FlowRewrite::Direct => Method::DirectRoute,
+        FlowRewrite::Tunnel => Method::Tunnel,
+        FlowRewrite::Source => return None,
+    };
+    let is_nat = method == Method::Masquerade;
+    let mut binding = Binding::new(destination, method);
+    binding.set_stamp(1);
+    let server = (destination.rip(), flow.port).into();
+    let new = NewConn { key: *key, server, reply: is_nat, no_output: !is_nat, binding, template: None };
+    let mut conn = Conn::new(new, now);
+    let timeouts = &snapshot.timeouts;
+    match key.proto {
+        Proto::TCP => {
+            conn.on_tcp(TcpFlags::SYN, Direction::ToServer, timeouts, TcpTable::Normal);
+            conn.on_tcp(TcpFlags::ACK, Direction::ToServer, timeouts, TcpTable::Normal);
+            conn.binding_mut().set_active(true);
+        }
+        Proto::UDP => {
+            conn.on_udp(Direction::ToServer, timeouts);
+        }
+        _ => return None,
+    }
+    let seen = if flow.seen == 0 { now } else { state.clock.moment(flow.seen, now) };
+    conn.touch(seen);
+    conn.hold(true);
+    Some(conn)
+}
