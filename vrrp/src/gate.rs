@@ -7,7 +7,7 @@ use std::time::Duration;
 use subtle::ConstantTimeEq;
 
 use crate::declared::{Authentication, Checksum, Instance, Peer, Version};
-use crate::hmac::{Binding, Signer, Verifier, WallClock};
+use crate::hmac::{Binding, Reference, Signer, Verifier, WallClock};
 use crate::wire::Sign;
 use crate::wire::{Advert, ChecksumKind, Envelope, GROUP_V4, GROUP_V6, Packet, Proof, TTL};
 use crate::{Reject, Tick};
@@ -35,6 +35,7 @@ pub struct Gate {
     authentication: Authentication,
     signer: Option<Signer>,
     verifier: Option<Verifier>,
+    reference: Reference,
     reading: Checksum,
     group: Option<IpAddr>,
     peers: Vec<Peer>,
@@ -44,8 +45,9 @@ pub struct Gate {
 }
 
 impl Gate {
-    /// The gate of an instance as it is declared.
-    pub fn new(instance: &Instance) -> Self {
+    /// The gate of an instance as it is declared. `wall` is what the host's clock says; what it is set to afterwards
+    /// is believed only when the others' adverts say the same.
+    pub fn new(instance: &Instance, now: Tick, wall: WallClock) -> Self {
         let (proof, hmac) = match &instance.authentication {
             Authentication::None => (Proof::None, None),
             Authentication::Password(password) => (Proof::Password(padded(password)), None),
@@ -64,6 +66,7 @@ impl Gate {
             authentication: instance.authentication.clone(),
             signer: hmac.and_then(|settings| Signer::new(settings, instance.advert_interval)),
             verifier: hmac.map(|settings| Verifier::new(settings, instance.advert_interval)),
+            reference: Reference::new(now, wall),
             reading: instance.checksum,
             group: (!instance.is_unicast()).then(|| instance.group.unwrap_or(default_group)),
             peers: instance.peers.clone(),
@@ -80,6 +83,7 @@ impl Gate {
             self.signer = earlier.signer;
             self.verifier = earlier.verifier;
         }
+        self.reference = earlier.reference;
     }
 
     /// The virtual router's number.
@@ -96,7 +100,15 @@ impl Gate {
     }
 
     /// The packet that says `priority`, from and to these addresses, behind the IP header.
-    pub fn write(&mut self, priority: u8, source: IpAddr, destination: IpAddr, wall: WallClock) -> Vec<u8> {
+    pub fn write(
+        &mut self,
+        priority: u8,
+        source: IpAddr,
+        destination: IpAddr,
+        now: Tick,
+        wall: WallClock,
+    ) -> Vec<u8> {
+        let time = self.reference.time(now, wall);
         let advert = Advert {
             version: self.version,
             router_id: self.router_id,
@@ -106,7 +118,7 @@ impl Gate {
         };
         let binding = Binding { version: self.version, router_id: self.router_id, source };
         let mut sign =
-            self.signer.as_mut().map(|signer| move |message: &[u8]| signer.sign(binding, message, wall));
+            self.signer.as_mut().map(|signer| move |message: &[u8]| signer.sign(binding, message, time));
         let sign = sign.as_mut().map(|sign| sign as &mut Sign<'_>);
         let envelope = Envelope { source, destination, ttl: TTL };
         advert.write(self.proof, self.reading, &envelope, sign)
@@ -185,7 +197,14 @@ impl Gate {
             (Some(verifier), Some(sealed)) => {
                 let binding =
                     Binding { version: self.version, router_id: self.router_id, source: envelope.source };
-                verifier.verify(binding, sealed, now, wall)
+                let time = self.reference.time(now, wall);
+                let verdict = verifier.verify(binding, sealed, now, time);
+                // The HMAC was looked at first: only who has the key says what time it is.
+                if verdict == Err(Reject::Stale) && verifier.is_fresh_by(envelope.source, sealed, wall) {
+                    self.reference.correct(now, wall);
+                    return verifier.verify(binding, sealed, now, wall);
+                }
+                verdict
             }
             (Some(verifier), None) if verifier.takes_unsigned() => Ok(()),
             (Some(_), None) => Err(Reject::NoHmac),

@@ -1,9 +1,11 @@
 //! Signing adverts and believing them: keys, time and what was here before (draft-cassen-vrrp-auth-hmac).
 //!
 //! An advert carries its sender's time, and each carries a later one. keepalived compares it with the host's clock, so
-//! a clock that is stepped leaves two masters for as long as it is wrong. Here a sender that is known is measured by a
-//! clock that never steps, from its last advert on; one whose own clock was stepped is believed from its second advert
-//! after that, for a recording never has a later time than all that was heard.
+//! a clock that is stepped leaves two masters for as long as it is wrong. Here the time that is sent and compared with
+//! is a [`Reference`]: the host's clock as it was at the start, carried on by one that never steps, until the others'
+//! adverts say that the host's clock is right and not the reference. A sender that is known is measured from its last
+//! advert on; one whose time was stepped is believed from its second advert after that, for a recording never has a
+//! later time than all that was heard.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -31,6 +33,39 @@ impl WallClock {
     fn sequence(self) -> u64 {
         let fraction = (u64::from(self.0.subsec_nanos()) << 16) / 1_000_000_000;
         (self.0.as_secs() & 0xffff_ffff) << 32 | fraction << 16
+    }
+}
+
+/// The clocks differ by no more than this when they are the same.
+const SAME: Duration = Duration::from_secs(1);
+
+/// The time that is put on adverts and that theirs is compared with.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Reference {
+    wall: WallClock,
+    at: Tick,
+}
+
+impl Reference {
+    /// The host's clock as it is at the start.
+    pub(crate) const fn new(now: Tick, wall: WallClock) -> Self {
+        Self { wall, at: now }
+    }
+
+    /// The time now, where the host's clock says `wall`.
+    pub(crate) fn time(&mut self, now: Tick, wall: WallClock) -> WallClock {
+        let carried = WallClock(self.wall.0 + (now - self.at));
+        // Clocks that are disciplined drift a little all the time.
+        if carried.0.abs_diff(wall.0) <= SAME {
+            self.correct(now, wall);
+            return wall;
+        }
+        carried
+    }
+
+    /// Somebody was heard who goes by the host's clock.
+    pub(crate) const fn correct(&mut self, now: Tick, wall: WallClock) {
+        *self = Self::new(now, wall);
     }
 }
 
@@ -169,6 +204,13 @@ impl Verifier {
     /// True when adverts without a trailer are taken too.
     pub(crate) fn takes_unsigned(&self) -> bool {
         self.mode != HmacMode::Enforce
+    }
+
+    /// True when an advert that was found stale is fresh by the host's clock and no recording that was heard before.
+    pub(crate) fn is_fresh_by(&self, source: IpAddr, sealed: &Sealed<'_>, wall: WallClock) -> bool {
+        let sequence = sealed.trailer.sequence;
+        let grows = self.senders.get(&source).is_none_or(|sender| is_after(sequence, sender.last));
+        grows && is_near(sequence, wall.sequence(), self.window)
     }
 
     /// Believes an advert, or says why not. Nothing is remembered of one that is not signed rightly.

@@ -11,13 +11,13 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use lvs_netcfg::{Changes, Watcher};
 use lvs_vrrp::declared::Declared;
 use lvs_vrrp::wire::{Envelope, Packet};
-use lvs_vrrp::{Member, Reading, Reject, Rejects, Router, Rules, Tick, WallClock};
+use lvs_vrrp::{Member, Reading, Reject, Rejects, Router, Rules, Tick};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::time::TimeSpec;
@@ -29,7 +29,7 @@ use super::pulse::Pulses;
 use super::seat::Seat;
 use super::socket::{LARGEST, Listener};
 use super::watch::{Tell, Watched, Watches};
-use super::{Inbox, Message, Options, VrrpError, report};
+use super::{Inbox, Message, Options, VrrpError, report, wall_clock};
 use crate::message::VrrpListing;
 use links::Links;
 
@@ -134,7 +134,7 @@ impl Engine {
         let now = self.now();
         let declared = self.declared.clone();
         for instance in &declared.instances {
-            self.seats.push(Seat::new(instance.clone()));
+            self.seats.push(Seat::new(instance.clone(), now));
         }
         self.rebuild(Router::new(), &[], now);
         self.links.set_delays(&declared.link_delays);
@@ -258,7 +258,7 @@ impl Engine {
         let is_its = |seat: &Seat| {
             seat.gate.router_id() == router_id
                 && seat.instance.is_ipv6() == is_ipv6
-                && seat.base.as_ref().is_some_and(|base| base.index == ifindex)
+                && seat.through().is_some_and(|(_, index)| index == ifindex)
         };
         let Some(place) = self.seats.iter().position(is_its) else {
             self.strangers.count(Reject::UnknownRouter);
@@ -329,9 +329,4 @@ fn unspecified(seat: &Seat) -> std::net::IpAddr {
     } else {
         std::net::Ipv4Addr::UNSPECIFIED.into()
     }
-}
-
-/// The time of day.
-fn wall_clock() -> WallClock {
-    WallClock(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default())
 }

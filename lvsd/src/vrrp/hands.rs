@@ -54,8 +54,9 @@ impl Hands {
     ) -> Result<u32, Error> {
         let make = |editor: &mut Editor| editor.add_macvlan(name, parent.index, mac);
         let ifindex = self.make_link(name, make)?;
-        // The virtual router's address must be answered for with its own MAC, and with no other.
+        // The virtual router's address must be answered for, and asked from, with its own MAC and no other.
         self.set(&format!("net/ipv4/conf/{}/arp_ignore", parent.name), "1");
+        self.set(&format!("net/ipv4/conf/{}/arp_announce", parent.name), "2");
         for (key, value) in [
             (format!("net/ipv4/conf/{name}/arp_ignore"), "1"),
             (format!("net/ipv4/conf/{name}/accept_local"), "1"),

@@ -28,8 +28,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Sender};
 use std::thread::{self, JoinHandle};
+use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
+use lvs_vrrp::WallClock;
 use lvs_vrrp::declared::{Declared, Mistake, Subject};
 use parking_lot::Mutex;
 
@@ -73,6 +75,11 @@ pub struct Options {
     pub guard: Option<PathBuf>,
     /// The workers' pulses: where one stops, no virtual router here is master.
     pub pulses: Vec<Pulse>,
+}
+
+/// The time of day.
+fn wall_clock() -> WallClock {
+    WallClock(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default())
 }
 
 /// What the thread is told.

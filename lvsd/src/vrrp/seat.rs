@@ -11,6 +11,7 @@ use lvs_vrrp::wire::ChecksumKind;
 use lvs_vrrp::{Gate, Reject, Rejects, Tick};
 
 use super::socket::Sender;
+use super::wall_clock;
 
 /// The kernel's `IFA_F_*`.
 const NO_DETECTION: u32 = 0x02;
@@ -43,9 +44,9 @@ pub(super) struct Seat {
 }
 
 impl Seat {
-    pub(super) fn new(instance: Instance) -> Self {
+    pub(super) fn new(instance: Instance, now: Tick) -> Self {
         Self {
-            gate: Gate::new(&instance),
+            gate: Gate::new(&instance, now, wall_clock()),
             instance,
             base: None,
             own_link: None,
@@ -72,14 +73,27 @@ impl Seat {
     }
 
     /// Takes the instance as it is declared now.
-    pub(super) fn redeclare(&mut self, instance: Instance) {
-        let gate = Gate::new(&instance);
+    pub(super) fn redeclare(&mut self, instance: Instance, now: Tick) {
+        let gate = Gate::new(&instance, now, wall_clock());
         let earlier = std::mem::replace(&mut self.gate, gate);
         self.gate.succeed(earlier);
         if (instance.unicast_ttl, instance.source) != (self.instance.unicast_ttl, self.instance.source) {
             self.sender = None;
         }
         self.instance = instance;
+    }
+
+    /// The interface adverts go through in both directions: that of the virtual MAC, for the kernel hands what comes
+    /// from that MAC address to nobody else; else the one declared. Peers speak to the address of the one declared.
+    pub(super) fn through(&self) -> Option<(String, u32)> {
+        let base = self.base.as_ref()?;
+        let declared = &self.instance;
+        let virtual_link = declared.virtual_mac.as_ref().filter(|mac| !mac.sends_from_base);
+        let own = virtual_link.filter(|_| !declared.is_unicast()).and_then(|mac| {
+            let (ifindex, _) = self.own_link?;
+            Some((mac.interface.clone().unwrap_or_else(|| link_name(declared)), ifindex))
+        });
+        Some(own.unwrap_or_else(|| (base.name.clone(), base.index)))
     }
 
     /// Every address it carries, those that adverts do not name among them.
@@ -141,6 +155,12 @@ impl Seat {
             ChecksumKind::Message => *without += 1,
         }
     }
+}
+
+/// What the interface of a virtual MAC is called where that is not declared.
+pub(super) fn link_name(instance: &Instance) -> String {
+    let family = if instance.is_ipv6() { "6" } else { "" };
+    format!("vrrp{family}.{}", instance.virtual_router_id)
 }
 
 /// The virtual router's own MAC address (RFC 9568, section 7.3).

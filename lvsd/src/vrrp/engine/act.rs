@@ -4,8 +4,8 @@ use lvs_vrrp::{Action, Member, Role, Tick, Transition};
 
 use super::super::announce::Announcement;
 use super::super::notify::Notice;
-use super::super::report;
-use super::{Engine, wall_clock};
+use super::super::{report, wall_clock};
+use super::Engine;
 
 impl Engine {
     /// Does all that is to be done.
@@ -27,7 +27,7 @@ impl Engine {
 
     fn act_on(&mut self, Member(place): Member, action: Action, now: Tick) {
         match action {
-            Action::Advertise { priority } => self.advertise(place, priority),
+            Action::Advertise { priority } => self.advertise(place, priority, now),
             Action::TakeAddresses => self.take_addresses(place),
             Action::ReleaseAddresses => self.release_addresses(place),
             Action::Announce { repeat } => self.announce(place, repeat, now),
@@ -45,11 +45,11 @@ impl Engine {
         }
     }
 
-    fn advertise(&mut self, place: usize, priority: u8) {
+    fn advertise(&mut self, place: usize, priority: u8, now: Tick) {
         let Some(seat) = self.seats.get_mut(place) else { return };
         let Some(sender) = &seat.sender else { return };
         for destination in seat.gate.destinations() {
-            let packet = seat.gate.write(priority, sender.source, destination, wall_clock());
+            let packet = seat.gate.write(priority, sender.source, destination, now, wall_clock());
             if let Err(error) = sender.send(&packet, destination) {
                 tracing::debug!(%error, instance = seat.instance.name, %destination, "advert not sent");
             }

@@ -8,7 +8,7 @@ use lvs_vrrp::declared::{Declared, Ipvlan, Script, Track, VirtualMac, Weight};
 use lvs_vrrp::{Effect, Member, Reading, Role, Router, Tick, effect};
 
 use super::super::notify::Notice;
-use super::super::seat::{Seat, virtual_mac};
+use super::super::seat::{Seat, link_name, virtual_mac};
 use super::super::socket::{Listener, Sender};
 use super::super::watch::Watched;
 use super::Engine;
@@ -22,11 +22,8 @@ impl Engine {
         for place in 0..self.seats.len() {
             self.take_stock_of(place, &view, &virtual_ones);
         }
-        let used: BTreeSet<(u32, bool)> = self
-            .seats
-            .iter()
-            .filter_map(|seat| Some((seat.base.as_ref()?.index, seat.instance.is_ipv6())))
-            .collect();
+        let used: BTreeSet<(u32, bool)> =
+            self.seats.iter().filter_map(|seat| Some((seat.through()?.1, seat.instance.is_ipv6()))).collect();
         self.listeners.retain(|key, _| used.contains(key));
         self.weigh(now);
     }
@@ -44,11 +41,6 @@ impl Engine {
         }
         seat.base.clone_from(&base);
         let Some(base) = base else { return };
-        let key = (base.index, seat.instance.is_ipv6());
-        let outcome = listen(&mut self.listeners, key, &base, seat);
-        if let Err(error) = outcome {
-            tracing::error!(%error, interface = base.name, "cannot listen for adverts");
-        }
         let is_missing = seat.own_link.is_none_or(|(ifindex, _)| view.interface(ifindex).is_none());
         if is_missing {
             match make_link(&mut self.hands, &seat.instance, &base) {
@@ -58,9 +50,12 @@ impl Engine {
                 }
             }
         }
+        if let Err(error) = listen(&mut self.listeners, seat) {
+            tracing::error!(%error, interface = base.name, "cannot listen for adverts");
+        }
         let source = seat.find_source(view, virtual_ones);
         if seat.sender.as_ref().map(|sender| sender.source) != source {
-            seat.sender = source.and_then(|source| open_sender(seat, &base, source));
+            seat.sender = source.and_then(|source| open_sender(seat, source));
         }
         if let Some(sender) = &seat.sender {
             self.router.set_address(Member(place), sender.source);
@@ -241,10 +236,10 @@ impl Engine {
             stayed.push(place);
             match seat {
                 Some(mut seat) => {
-                    seat.redeclare(instance.clone());
+                    seat.redeclare(instance.clone(), now);
                     self.seats.push(seat);
                 }
-                None => self.seats.push(Seat::new(instance.clone())),
+                None => self.seats.push(Seat::new(instance.clone(), now)),
             }
         }
         let router = std::mem::replace(&mut self.router, Router::new());
@@ -315,12 +310,12 @@ fn is_watched(watched: &Watched, declared: &Declared) -> bool {
 /// Listens on the interface, and to the instance's group.
 fn listen(
     listeners: &mut std::collections::HashMap<(u32, bool), Listener>,
-    key: (u32, bool),
-    base: &Interface,
     seat: &Seat,
 ) -> std::io::Result<()> {
+    let Some((name, ifindex)) = seat.through() else { return Ok(()) };
+    let key = (ifindex, seat.instance.is_ipv6());
     if let std::collections::hash_map::Entry::Vacant(place) = listeners.entry(key) {
-        place.insert(Listener::open(&base.name, base.index, key.1)?);
+        place.insert(Listener::open(&name, ifindex, key.1)?);
     }
     let Some(listener) = listeners.get_mut(&key) else { return Ok(()) };
     if !seat.instance.is_unicast() {
@@ -337,8 +332,7 @@ fn make_link(
 ) -> Result<Option<(u32, [u8; 6])>, lvs_netcfg::Error> {
     let (id, is_ipv6) = (instance.virtual_router_id, instance.is_ipv6());
     if let Some(VirtualMac { interface, mac, .. }) = &instance.virtual_mac {
-        let family = if is_ipv6 { "6" } else { "" };
-        let name = interface.clone().unwrap_or_else(|| format!("vrrp{family}.{id}"));
+        let name = interface.clone().unwrap_or_else(|| link_name(instance));
         let mac = mac.unwrap_or_else(|| virtual_mac(id, is_ipv6));
         return Ok(Some((hands.make_macvlan(&name, base, mac)?, mac)));
     }
@@ -350,17 +344,10 @@ fn make_link(
     Ok(None)
 }
 
-/// Adverts leave by the virtual MAC's interface, unless they are to leave by the one below.
-fn open_sender(seat: &Seat, base: &Interface, source: IpAddr) -> Option<Sender> {
+/// The socket adverts are sent by.
+fn open_sender(seat: &Seat, source: IpAddr) -> Option<Sender> {
     let instance = &seat.instance;
-    let virtual_link = instance.virtual_mac.as_ref().filter(|mac| !mac.sends_from_base);
-    let through = virtual_link.and_then(|mac| {
-        let (ifindex, _) = seat.own_link?;
-        let family = if instance.is_ipv6() { "6" } else { "" };
-        let default = format!("vrrp{family}.{}", instance.virtual_router_id);
-        Some((mac.interface.clone().unwrap_or(default), ifindex))
-    });
-    let (name, ifindex) = through.unwrap_or_else(|| (base.name.clone(), base.index));
+    let (name, ifindex) = seat.through()?;
     match Sender::open(&name, ifindex, source, instance.unicast_ttl) {
         Ok(sender) => Some(sender),
         Err(error) => {
