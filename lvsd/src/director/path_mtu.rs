@@ -3,6 +3,10 @@
 //! A report counts only where it quotes a packet of a connection to a server that is there, so there are never more of
 //! them than servers. The packet path reports; the control thread puts what is known into the next snapshot, so that no
 //! packet is held against anything but its server's way.
+//!
+//! The client of the packet that is quoted is told what the way carries now. Linux 6.1 tells it what its route carried
+//! before the report, or 68 where an older report has just expired; the next packet then finds the right one. As there,
+//! a report about an outer IPv6 packet, or about an IPv6 packet within an IPv4 one, is the host's.
 
 use std::collections::HashMap;
 use std::net::IpAddr;

@@ -78,7 +78,8 @@ impl Frames {
 
     /// Shows the frame to `look` as a packet, to be changed in place. The packet starts where the frame's room
     /// does: it can grow toward the end only. One that starts later afterwards is moved to the front, because
-    /// xsk-rs cannot send from elsewhere.
+    /// xsk-rs cannot send from elsewhere. A tunnel's headers thus cost a move of the packet (30 ns for 1,500
+    /// octets), but where the XDP program puts them on itself: it has the room in front.
     pub(super) fn open<R>(&self, frame: &mut Frame, look: impl FnOnce(&mut Packet<'_>) -> R) -> R {
         let len = frame.0.lengths().data();
         // SAFETY: by this file's invariant the frame is of this memory, and in hand, so nobody else reads or
