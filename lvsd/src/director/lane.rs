@@ -1,5 +1,7 @@
 //! One worker's own part of the director, and the order in which it asks about a packet.
 
+use std::cell::Cell;
+
 use lvs_conntrack::{FlowKey, Proto, Tick};
 use lvs_forward::headers::Options;
 use lvs_forward::{DropReason, Fit, Headers, Packet, ParseError, PortId, Transport, Verdict};
@@ -32,6 +34,9 @@ pub(super) struct Arrival<'a, 'b> {
     pub(super) ingress: PortId,
     /// Of a datagram that came in fragments, these.
     pub(super) datagram: Option<&'a Datagram>,
+    /// Whether an engine has looked into it: the kernel then makes one piece of its fragments (`skb_linearize`), and
+    /// what leaves is cut anew instead of as it came.
+    pub(super) is_one_piece: Cell<bool>,
     pub(super) now: Tick,
 }
 
@@ -129,7 +134,8 @@ impl Lane {
         }
         let overdue = self.fragments.give_up(now);
         self.give_up(plane, overdue, DropReason::FragmentUnmatched);
-        let mut arrival = Arrival { packet, headers, ingress, datagram: None, now };
+        let mut arrival =
+            Arrival { packet, headers, ingress, datagram: None, is_one_piece: Cell::new(false), now };
         match headers.fragment {
             Some(fragment) => self.judge_fragment(plane, snapshot, &mut arrival, fragment),
             None if ingress == PortId::HOST => self.judge_own(plane, snapshot, &mut arrival),

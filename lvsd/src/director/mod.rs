@@ -36,6 +36,7 @@ mod state;
 mod throttle;
 mod waiting;
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use lvs_conntrack::Tick;
@@ -101,7 +102,14 @@ impl Director {
     ) -> Option<PortId> {
         let headers = Headers::parse(packet.bytes()).ok()?;
         // Where it came in does not matter to an answer.
-        let mut arrival = Arrival { packet, headers, ingress: PortId(0), datagram: None, now };
+        let mut arrival = Arrival {
+            packet,
+            headers,
+            ingress: PortId(0),
+            datagram: None,
+            is_one_piece: Cell::new(false),
+            now,
+        };
         match self.lane.answer(&self.snapshot, &mut arrival, error, DropReason::NoServer) {
             Verdict::Answer(port, _) => Some(port),
             Verdict::Send(_) | Verdict::ToHost | Verdict::Drop(_) | Verdict::Hold => None,

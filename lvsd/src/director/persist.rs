@@ -83,6 +83,7 @@ pub(super) fn found_by<'a>(
     match (engine, arrival.headers.transport) {
         (None, _) => Ok(&[]),
         (Some(Engine::Sip), Transport::Udp { .. }) => {
+            arrival.is_one_piece.set(true);
             let datagram = arrival.headers.transport_bytes(arrival.packet.bytes());
             datagram.get(UDP_HEADER..).and_then(call_id).ok_or(DropReason::NoCallId)
         }

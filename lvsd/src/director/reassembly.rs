@@ -1,5 +1,6 @@
 //! The way of a datagram that came in fragments: judged as a whole, sent in fragments again.
 
+use std::cell::Cell;
 use std::net::IpAddr;
 
 use lvs_forward::{DropReason, Fit, Fragment, Headers, Packet, PortId, Refused, Rewrite, Verdict};
@@ -90,7 +91,8 @@ impl Lane {
             return Verdict::Drop(DropReason::BadFragment);
         };
         let (ingress, now) = (arrival.ingress, arrival.now);
-        let mut whole = Arrival { packet, headers, ingress, datagram: Some(datagram), now };
+        let is_one_piece = Cell::new(false);
+        let mut whole = Arrival { packet, headers, ingress, datagram: Some(datagram), is_one_piece, now };
         self.judge_whole(plane, snapshot, &mut whole)
     }
 
@@ -163,6 +165,7 @@ impl Lane {
         }
         let mtu = path.mtu.min(largest);
         if let (Rewrite::Nat(_) | Rewrite::Direct, NextHop::Ready(path)) = (passage.rewrite, passage.next)
+            && !arrival.is_one_piece.get()
             && self.cut_as_it_came(arrival, datagram, path.port, mtu)
         {
             return Verdict::Send(path.port);
