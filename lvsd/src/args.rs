@@ -39,6 +39,12 @@ pub enum Command {
     /// Run the director in the foreground
     #[command(after_help = RUN_EXAMPLES)]
     Run(RunArgs),
+    /// Say what is wrong with a configuration, and what in it has no effect; nothing is started
+    #[command(after_help = CHECK_EXAMPLES)]
+    Check(CheckArgs),
+    /// Let the running director read its files again: it changes what differs, or nothing where one has a mistake
+    #[command(after_help = "SIGHUP does the same; what came of it is in the log then.")]
+    Reload(QueryArgs),
     /// Set up, check or put back the host around a director or a real server
     #[command(subcommand)]
     Host(HostCommand),
@@ -78,6 +84,8 @@ Examples:
   lvsd run -i eth0 -i eth1                    NAT between two interfaces
   lvsd run -i eth0 --rules /etc/ipvsadm.rules what `ipvsadm -S` saved
   lvsd run -c /etc/lvsd.toml                  everything from a file
+  lvsd run --keepalived /etc/keepalived/keepalived.conf
+                                              keepalived's file as it stands: services, checks, virtual routers
 
 SIGINT or SIGTERM stops it: the XDP program is detached and the host is as it was before.
 The environment variable RUST_LOG says what is logged (for example RUST_LOG=lvsd=debug).";
@@ -94,6 +102,13 @@ pub struct RunArgs {
     /// Load services from this file, as `ipvsadm -S` writes it
     #[arg(long, value_name = "FILE")]
     pub rules: Option<PathBuf>,
+    /// Take services, checks and virtual routers from this file, as keepalived reads it; without -i the interfaces
+    /// of its virtual routers are served
+    #[arg(long, value_name = "FILE")]
+    pub keepalived: Option<PathBuf>,
+    /// The name that `@` lines of keepalived.conf know this host by [default: the host's name up to the first dot]
+    #[arg(long, value_name = "NAME", requires = "keepalived")]
+    pub config_id: Option<String>,
     /// Listen for lvsadm on this socket [default: /run/lvsd/lvsd.sock]
     #[arg(long, value_name = "PATH", env = "LVSD_SOCKET")]
     pub socket: Option<PathBuf>,
@@ -112,6 +127,26 @@ pub struct RunArgs {
     /// Read the files, say what is wrong with them, and start nothing
     #[arg(long)]
     pub check: bool,
+}
+
+const CHECK_EXAMPLES: &str = "\
+Examples:
+  lvsd check /etc/keepalived/keepalived.conf
+  lvsd check --config-id main keepalived.conf
+  lvsd check lvsd.toml
+  lvsd check ipvsadm.rules
+
+A name that ends in .toml is lvsd's own file, one in .rules what `ipvsadm -S` writes, any other keepalived's. Mistakes
+and warnings go to standard error with file, line and column.";
+
+/// `lvsd check`
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// The file
+    pub file: PathBuf,
+    /// The name that `@` lines of keepalived.conf know this host by [default: the host's name up to the first dot]
+    #[arg(short = 'i', long, value_name = "NAME")]
+    pub config_id: Option<String>,
 }
 
 const MARK_EXAMPLES: &str = "\
@@ -221,7 +256,7 @@ fn mark_network(text: &str) -> Result<IpNet, String> {
     })
 }
 
-/// `lvsd status`, `lvsd drops`, `lvsd sysctl` and `lvsd mark list`
+/// `lvsd reload`, `lvsd status`, `lvsd drops`, `lvsd sysctl` and `lvsd mark list`
 #[derive(Debug, Args)]
 pub struct QueryArgs {
     /// Ask the director that listens on this socket

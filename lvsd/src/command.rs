@@ -9,9 +9,9 @@ use tracing_subscriber::EnvFilter;
 
 use crate::adm::Backend;
 use crate::args::{
-    Cli, Command, LabServerArgs, MarkCommand, ProcArgs, QueryArgs, ReplayArgs, RunArgs, SysctlArgs,
+    CheckArgs, Cli, Command, LabServerArgs, MarkCommand, ProcArgs, QueryArgs, ReplayArgs, RunArgs, SysctlArgs,
 };
-use crate::config::{Config, ConfigError, nearest};
+use crate::config::{Files, nearest};
 use crate::control::Client;
 use crate::mark::MarkRule;
 use crate::message::{MarkChoice, Request, Response, SysctlSetting};
@@ -33,6 +33,8 @@ pub fn main() -> ExitCode {
     }
     match command {
         Command::Run(args) => run_director(&args),
+        Command::Check(args) => check(&args),
+        Command::Reload(args) => reload(&args),
         Command::Host(command) => match host::run(&command) {
             Ok(true) => ExitCode::SUCCESS,
             Ok(false) => ExitCode::from(FOUND),
@@ -61,19 +63,23 @@ pub fn main() -> ExitCode {
 }
 
 fn run_director(args: &RunArgs) -> ExitCode {
-    let config = match configuration(args) {
-        Ok(config) => config,
+    let files = Files::of(args);
+    let (config, warnings) = match files.read() {
+        Ok(read) => read,
         Err(error) => {
             // It has its place in front already.
             let _ = writeln!(io::stderr().lock(), "{error}");
             return ExitCode::from(MISTAKEN);
         }
     };
+    if !warnings.is_empty() {
+        let _ = writeln!(io::stderr().lock(), "{warnings}");
+    }
     if args.check {
         return ExitCode::SUCCESS;
     }
     start_log(config.log.as_deref());
-    match run::run(&config) {
+    match run::run(config, files) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error @ (run::RunError::NoInterface(_) | run::RunError::UnknownInterface(..))) => {
             complain(error, MISTAKEN)
@@ -82,24 +88,52 @@ fn run_director(args: &RunArgs) -> ExitCode {
     }
 }
 
-/// The files of a command line with what the command line itself says put on top.
-fn configuration(args: &RunArgs) -> Result<Config, ConfigError> {
-    let mut config = match &args.config {
-        Some(path) => Config::load(path)?,
-        None => Config::default(),
-    };
-    if let Some(path) = &args.rules {
-        config.load_rules(path)?;
+fn check(args: &CheckArgs) -> ExitCode {
+    match Files::only(&args.file, args.config_id.clone()).read() {
+        Ok((config, warnings)) => {
+            if !warnings.is_empty() {
+                let _ = writeln!(io::stderr().lock(), "{warnings}");
+            }
+            let servers: usize = config.services.iter().map(|service| service.servers.len()).sum();
+            let told = writeln!(
+                io::stdout().lock(),
+                "{}: {} virtual services, {servers} real servers, {} virtual routers; {} warnings",
+                args.file.display(),
+                config.services.len(),
+                config.vrrp.instances.len(),
+                warnings.len(),
+            );
+            // A reader that has gone away has seen enough.
+            drop(told);
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            let _ = writeln!(io::stderr().lock(), "{error}");
+            ExitCode::from(MISTAKEN)
+        }
     }
-    if !args.interfaces.is_empty() {
-        config.interfaces.clone_from(&args.interfaces);
+}
+
+fn reload(args: &QueryArgs) -> ExitCode {
+    match Client::new(&args.socket).call(Request::Reload) {
+        // It has its place in front already.
+        Ok(Response::Malformed { message }) => {
+            let _ = writeln!(io::stderr().lock(), "{message}\n\nlvsd: not reloaded, nothing was changed");
+            ExitCode::from(MISTAKEN)
+        }
+        Ok(Response::Refused { error }) => complain(error, FAILED),
+        Ok(response) => {
+            if let Response::Reloaded(reloaded) = &response
+                && !reloaded.warnings.is_empty()
+            {
+                let _ = writeln!(io::stderr().lock(), "{}", reloaded.warnings);
+            }
+            let text = if args.json { report::json(&response) } else { report::text(&response) };
+            let _ = io::stdout().lock().write_all(text.as_bytes());
+            ExitCode::SUCCESS
+        }
+        Err(error) => complain(error, FAILED),
     }
-    config.mode = args.mode.unwrap_or(config.mode);
-    config.flow_cache = args.flow_cache.or(config.flow_cache);
-    config.queues = args.queues.or(config.queues);
-    config.socket = args.socket.clone().or(config.socket);
-    config.log = args.log.clone().or(config.log);
-    Ok(config)
 }
 
 fn query(args: &QueryArgs, request: Request) -> ExitCode {

@@ -262,6 +262,8 @@ pub enum Request {
     Marks,
     /// `lvsd health`
     Health,
+    /// `lvsd reload`: the files are read again, and what differs is changed; all of it or nothing.
+    Reload,
     /// The counters of all services together, those that are gone included.
     Totals,
 }
@@ -389,6 +391,8 @@ pub enum Response {
     },
     /// The virtual routers.
     Vrrp(VrrpListing),
+    /// The files were read again and taken.
+    Reloaded(Reloaded),
     /// The rules for marks.
     Marks {
         /// In their order: the first that fits a packet counts.
@@ -396,6 +400,21 @@ pub enum Response {
     },
     /// The counters of all services together.
     Totals(Totals),
+}
+
+/// What a reload came to.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Reloaded {
+    /// Services and servers that were added, changed or removed; those of checks apart.
+    pub changes: u64,
+    /// Virtual services there are.
+    pub services: u64,
+    /// Virtual routers there are.
+    pub routers: u64,
+    /// How long it took.
+    pub milliseconds: u64,
+    /// What in the files has no effect, with its places.
+    pub warnings: String,
 }
 
 /// Why a request was refused: the error numbers of the kernel's control interface.

@@ -7,7 +7,7 @@ mod vrrp;
 use std::fmt::Write as _;
 
 use crate::mark::MarkRule;
-use crate::message::{CacheListing, DropListing, Response, Status, SysctlListing};
+use crate::message::{CacheListing, DropListing, Reloaded, Response, Status, SysctlListing};
 
 /// A response for a program to read: JSON, on one line.
 pub fn json(response: &Response) -> String {
@@ -21,6 +21,8 @@ pub fn json(response: &Response) -> String {
         serde_json::to_string(virtual_servers)
     } else if let Response::Vrrp(listing) = response {
         serde_json::to_string(listing)
+    } else if let Response::Reloaded(reloaded) = response {
+        serde_json::to_string(reloaded)
     } else if let Response::Marks { rules } = response {
         serde_json::to_string(rules)
     } else if let Response::Totals(totals) = response {
@@ -48,6 +50,12 @@ pub fn text(response: &Response) -> String {
         health::text(virtual_servers)
     } else if let Response::Vrrp(listing) = response {
         vrrp::text(listing)
+    } else if let Response::Reloaded(reloaded) = response {
+        let Reloaded { changes, services, routers, milliseconds, .. } = reloaded;
+        format!(
+            "reloaded in {milliseconds} ms: {services} virtual services, {routers} virtual routers; \
+             {changes} changes of services and servers\n"
+        )
     } else if let Response::Marks { rules } = response {
         marks_text(rules)
     } else {

@@ -137,6 +137,7 @@ impl<'a> Session<'a> {
             | Response::Drops { .. }
             | Response::Status(_)
             | Response::Health { .. }
+            | Response::Reloaded(_)
             | Response::Vrrp(_)
             | Response::Marks { .. }
             | Response::Totals(_) => self.unexpected(&response),
@@ -178,6 +179,7 @@ impl<'a> Session<'a> {
             | Response::Drops { .. }
             | Response::Status(_)
             | Response::Health { .. }
+            | Response::Reloaded(_)
             | Response::Vrrp(_)
             | Response::Marks { .. }
             | Response::Totals(_) => return self.unexpected(&response),

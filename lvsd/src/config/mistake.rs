@@ -6,9 +6,19 @@ use std::ops::Range;
 use annotate_snippets::renderer::DecorStyle;
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 
-/// One mistake.
+/// How bad it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Weight {
+    /// The file cannot be used.
+    Error,
+    /// The file can be used; something in it has no effect here, or not the one it may be thought to have.
+    Warning,
+}
+
+/// One mistake, or something to be warned of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mistake {
+    weight: Weight,
     title: Box<str>,
     span: Range<usize>,
     label: Box<str>,
@@ -19,7 +29,19 @@ pub struct Mistake {
 impl Mistake {
     /// `title` says what is wrong, `label` what was expected at `span` (bytes of the file).
     pub fn new(span: Range<usize>, title: impl Into<Box<str>>, label: impl Into<Box<str>>) -> Self {
-        Self { title: title.into(), span, label: label.into(), also: None, help: None }
+        Self { weight: Weight::Error, title: title.into(), span, label: label.into(), also: None, help: None }
+    }
+
+    /// The same as something to be warned of: the file can be used.
+    #[must_use]
+    pub fn as_warning(mut self) -> Self {
+        self.weight = Weight::Warning;
+        self
+    }
+
+    /// Where it begins, in bytes of the file.
+    pub const fn start(&self) -> usize {
+        self.span.start
     }
 
     /// Adds what to do about it.
@@ -55,7 +77,11 @@ impl Mistake {
             }
             None => snippet,
         };
-        let group: Group<'_> = Level::ERROR.primary_title(&*self.title).element(snippet);
+        let level = match self.weight {
+            Weight::Error => Level::ERROR,
+            Weight::Warning => Level::WARNING,
+        };
+        let group: Group<'_> = level.primary_title(&*self.title).element(snippet);
         let group = match &self.help {
             Some(help) => group.element(Level::HELP.message(&**help)),
             None => group,
@@ -64,9 +90,15 @@ impl Mistake {
     }
 }
 
-/// Every mistake of one file, ready to be shown.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Every mistake of a file, or of several that belong together, ready to be shown.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Mistakes {
+    files: Vec<OfFile>,
+}
+
+/// The mistakes of one file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct OfFile {
     origin: String,
     source: String,
     list: Vec<Mistake>,
@@ -75,18 +107,38 @@ pub struct Mistakes {
 impl Mistakes {
     /// The mistakes in `source`, which is called `origin`.
     pub fn new(origin: &str, source: &str, list: Vec<Mistake>) -> Self {
-        Self { origin: origin.to_owned(), source: source.to_owned(), list }
+        let mut mistakes = Self::default();
+        mistakes.add(origin, source, list);
+        mistakes
+    }
+
+    /// Adds those of another file.
+    pub fn add(&mut self, origin: &str, source: &str, list: Vec<Mistake>) {
+        if !list.is_empty() {
+            self.files.push(OfFile { origin: origin.to_owned(), source: source.to_owned(), list });
+        }
+    }
+
+    /// True when there is none.
+    pub const fn is_empty(&self) -> bool {
+        self.files.is_empty()
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.files.iter().map(|file| file.list.len()).sum()
     }
 }
 
 impl fmt::Display for Mistakes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let renderer = Renderer::plain().decor_style(DecorStyle::Ascii);
-        for (index, mistake) in self.list.iter().enumerate() {
+        let all = self.files.iter().flat_map(|file| file.list.iter().map(move |mistake| (file, mistake)));
+        for (index, (file, mistake)) in all.enumerate() {
             if index > 0 {
                 f.write_str("\n\n")?;
             }
-            f.write_str(&mistake.render(&renderer, &self.origin, &self.source))?;
+            f.write_str(&mistake.render(&renderer, &file.origin, &file.source))?;
         }
         Ok(())
     }
@@ -106,7 +158,7 @@ pub(crate) fn nearest<'a>(written: &str, known: impl IntoIterator<Item = &'a str
     let written = written.to_lowercase();
     known
         .into_iter()
-        .map(|name| (strsim::damerau_levenshtein(&written, name), name))
+        .map(|name| (strsim::damerau_levenshtein(&written, &name.to_lowercase()), name))
         .filter(|&(distance, name)| distance <= 1 + name.len().min(written.len()) / 4)
         .min_by_key(|&(distance, _)| distance)
         .map(|(_, name)| name)
@@ -122,5 +174,6 @@ mod tests {
         assert_eq!(nearest("wwr", known), Some("wrr"));
         assert_eq!(nearest("WLC", known), Some("wlc"));
         assert_eq!(nearest("round-robin", known), None);
+        assert_eq!(nearest("TPC", ["TCP", "UDP"]), Some("TCP"));
     }
 }

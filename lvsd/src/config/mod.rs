@@ -1,5 +1,6 @@
 //! What the daemon was told to be, read as a whole before anything is started or changed.
 
+mod files;
 mod mistake;
 mod rules;
 mod schema;
@@ -18,6 +19,7 @@ use serde::Deserialize;
 use crate::mark::MarkRule;
 use crate::message::{RealServer, ServiceId, Timeouts, VirtualService};
 
+pub use files::Files;
 pub(crate) use mistake::nearest;
 pub use mistake::{Mistake, Mistakes};
 

@@ -1,6 +1,5 @@
 //! The one writer: requests, the host's changes and time all pass through here, one after another.
 
-use std::collections::HashSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,15 +14,16 @@ use parking_lot::Mutex;
 
 use super::claim::Claimed;
 use super::clock::Clock;
+use super::difference::{self, Difference};
 use super::memory;
 use crate::cache::Cache;
 use crate::config::Config;
 use crate::director::Plane;
 use crate::health;
 use crate::mark::MarkError;
-use crate::message::{InterfaceStatus, Refusal, Request, Response, ServiceId, ServiceListing, VrrpListing};
+use crate::message::{InterfaceStatus, Refusal, Request, Response, ServiceListing, VrrpListing};
 use crate::resolve::{Ask, Fib};
-use crate::services::Registry;
+use crate::services::{Registry, Sysctls};
 
 /// How many connections are looked at for expiry in one go.
 const SWEEP: usize = 4096;
@@ -31,6 +31,15 @@ const SWEEP: usize = 4096;
 const GOES: usize = 64;
 /// How often the host's memory is looked at.
 const LOOK: Duration = Duration::from_secs(1);
+
+/// What came of adding and changing services.
+#[derive(Debug)]
+pub(super) struct Gained {
+    /// How many changes there are, what is to be lost among them.
+    pub(super) changes: usize,
+    /// What is no longer wanted.
+    pub(super) losses: Vec<Request>,
+}
 
 /// The registry with all that must follow it.
 #[derive(Debug)]
@@ -84,19 +93,64 @@ impl Control {
         for (name, value) in &config.sysctls {
             self.registry.set_sysctl(name, value).map_err(|error| (format!("vs.{name}"), error))?;
         }
-        let checked: HashSet<ServiceId> =
-            config.checked.iter().flat_map(|checked| &checked.services).copied().collect();
-        for service in &config.services {
-            let id = service.service.id;
-            self.applied(Request::AddService(service.service.clone()), || format!("{id:?}"))?;
-            if checked.contains(&id) {
-                continue;
-            }
-            for &server in &service.servers {
-                self.applied(Request::AddServer { id, server }, || format!("{} of {id:?}", server.rip))?;
+        let gained = self.gain(&Config::default(), config)?;
+        self.lose(gained.losses);
+        Ok(())
+    }
+
+    /// Adds and changes services so that they are as `new` declares, where `old` was declared before. What is no
+    /// longer wanted is left for [`lose`](Self::lose); servers that are checked come by the checks.
+    ///
+    /// # Errors
+    /// The first that the registry refuses, by name; then nothing was changed.
+    pub(super) fn gain(&mut self, old: &Config, new: &Config) -> Result<Gained, (String, Refusal)> {
+        let Difference { gains, losses } = Difference::between(&self.services(), old, new);
+        let changes = gains.len() + losses.len();
+        if gains.is_empty() {
+            return Ok(Gained { changes, losses });
+        }
+        let (requests, undo): (Vec<Request>, Vec<Request>) = gains.into_iter().unzip();
+        let answers = self.registry.apply_all(requests.clone(), self.clock.now());
+        let refused = answers.iter().zip(requests).find_map(|(answer, request)| {
+            let Response::Refused { error } = answer else { return None };
+            Some((difference::name(&request), *error))
+        });
+        let Some(refused) = refused else { return Ok(Gained { changes, losses }) };
+        let done = answers.iter().zip(undo).filter(|(answer, _)| **answer == Response::Done);
+        let undo: Vec<Request> = done.map(|(_, undo)| undo).collect();
+        self.registry.apply_all(undo.into_iter().rev().collect(), self.clock.now());
+        Err(refused)
+    }
+
+    /// Removes what is no longer wanted, and lets the XDP program know of all changes.
+    pub(super) fn lose(&mut self, losses: Vec<Request>) {
+        if !losses.is_empty() {
+            self.registry.apply_all(losses, self.clock.now());
+        }
+        if let Err(error) = self.claim() {
+            tracing::error!(%error, "the XDP program was not told of a change; it will be again");
+        }
+    }
+
+    /// Changes what else may change while the daemon runs: marks, timeouts and sysctls. Each was found good.
+    pub(super) fn settle(&mut self, old: &Config, new: &Config) {
+        if old.marks != new.marks
+            && let Err(error) = self.registry.set_marks(new.marks.clone())
+        {
+            tracing::error!(%error, "the rules for marks stay as they were");
+        }
+        if let Some(timeouts) = new.timeouts.filter(|_| old.timeouts != new.timeouts) {
+            self.registry.apply(Request::SetTimeouts(timeouts), self.clock.now());
+        }
+        let defaults = Sysctls::default();
+        let gone = old.sysctls.iter().filter(|(name, _)| new.sysctls.iter().all(|(other, _)| other != name));
+        let back = gone.filter_map(|(name, _)| Some((*name, defaults.text(name)?)));
+        let changed = new.sysctls.iter().filter(|setting| !old.sysctls.contains(setting)).cloned();
+        for (name, value) in back.chain(changed).collect::<Vec<_>>() {
+            if let Err(error) = self.registry.set_sysctl(name, &value) {
+                tracing::error!(%error, "net.ipv4.vs.{name} stays as it was");
             }
         }
-        Ok(())
     }
 
     fn applied(&mut self, request: Request, what: impl FnOnce() -> String) -> Result<(), (String, Refusal)> {
@@ -341,6 +395,7 @@ const fn changes_services(request: &Request) -> bool {
         | Request::Marks
         | Request::Health
         | Request::Vrrp
+        | Request::Reload
         | Request::Totals => false,
     }
 }

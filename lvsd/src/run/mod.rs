@@ -11,11 +11,13 @@
 mod claim;
 mod clock;
 mod control;
+mod difference;
 mod guard;
 mod lock;
 mod memory;
 mod neighbour;
 mod proc_files;
+mod reload;
 mod start;
 
 use std::io::{self, Read};
@@ -31,10 +33,11 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use parking_lot::Mutex;
 
-use crate::config::Config;
+use crate::config::{Config, Files};
 use crate::control as socket;
 use crate::health::Health;
-use crate::vrrp::Vrrp;
+use crate::message::Request;
+use crate::vrrp::{Pulse, Vrrp};
 use control::Control;
 pub use start::RunError;
 
@@ -47,7 +50,7 @@ const LOOK_AFTER: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// It could not be started, and everything is as it was; or it had to stop.
-pub fn run(config: &Config) -> Result<(), RunError> {
+pub fn run(config: Config, files: Files) -> Result<(), RunError> {
     let (waker, mut wakened) = UnixStream::pair().map_err(RunError::Signals)?;
     for end in [&waker, &wakened] {
         end.set_nonblocking(true).map_err(RunError::Signals)?;
@@ -60,14 +63,20 @@ pub fn run(config: &Config) -> Result<(), RunError> {
         };
         handle().map_err(RunError::Signals)?;
     }
-    let mut daemon = start::start(config, &waker, &stop)?;
+    let is_told = Arc::new(AtomicBool::new(false));
+    let told = || {
+        signal_hook::flag::register(signal_hook::consts::SIGHUP, Arc::clone(&is_told))?;
+        signal_hook::low_level::pipe::register(signal_hook::consts::SIGHUP, waker.try_clone()?)
+    };
+    told().map_err(RunError::Signals)?;
+    let mut daemon = start::start(config, files, &waker, &stop)?;
     tracing::info!(
-        interfaces = config.interfaces.join(", "),
+        interfaces = daemon.config.interfaces.join(", "),
         workers = daemon.workers.len(),
         socket = %daemon.server_path.display(),
         "serving"
     );
-    let outcome = follow(&mut daemon, &mut wakened, &stop);
+    let outcome = follow(&mut daemon, &mut wakened, &stop, &is_told);
     stop.store(true, Ordering::Relaxed);
     tracing::info!("stopping");
     daemon.end();
@@ -77,6 +86,11 @@ pub fn run(config: &Config) -> Result<(), RunError> {
 /// Everything that runs.
 struct Daemon {
     vrrp: Option<Vrrp>,
+    pulses: Vec<Pulse>,
+    /// What it runs by, and where that was read.
+    config: Config,
+    files: Files,
+    asked: reload::AskedReloads,
     control: Arc<Mutex<Control>>,
     watcher: Watcher,
     workers: Vec<JoinHandle<io::Result<()>>>,
@@ -112,13 +126,25 @@ impl Daemon {
 }
 
 /// Follows the host until the daemon is to stop.
-fn follow(daemon: &mut Daemon, wakened: &mut UnixStream, stop: &AtomicBool) -> Result<(), RunError> {
+fn follow(
+    daemon: &mut Daemon,
+    wakened: &mut UnixStream,
+    stop: &AtomicBool,
+    is_told: &AtomicBool,
+) -> Result<(), RunError> {
     let mut look_after = Instant::now();
     while !stop.load(Ordering::Relaxed) {
         if let Some(place) = daemon.workers.iter().position(JoinHandle::is_finished) {
             return Err(failure(daemon.workers.swap_remove(place)));
         }
         wait(&daemon.watcher, wakened)?;
+        if is_told.swap(false, Ordering::Relaxed) {
+            daemon.reload();
+        }
+        if let Ok(answer) = daemon.asked.try_recv() {
+            // Whoever asked may have gone away meanwhile.
+            let _ = answer.send(daemon.reload());
+        }
         let changes = daemon.watcher.update().map_err(RunError::Follow)?;
         let mut control = daemon.control.lock();
         if changes.any() {
@@ -169,11 +195,17 @@ fn wait(watcher: &Watcher, wakened: &mut UnixStream) -> Result<(), RunError> {
 fn answer(
     mut server: socket::Server,
     control: Arc<Mutex<Control>>,
+    asker: reload::Asker,
     stop: Arc<AtomicBool>,
 ) -> io::Result<JoinHandle<()>> {
     thread::Builder::new().name("lvsd-control".to_owned()).spawn(move || {
         while !stop.load(Ordering::Relaxed) {
-            server.serve_for(TICK, &mut |request| control.lock().answer(request));
+            server.serve_for(TICK, &mut |request| {
+                if request == Request::Reload {
+                    return asker.ask(&stop);
+                }
+                control.lock().answer(request)
+            });
         }
     })
 }

@@ -23,9 +23,9 @@ use super::control::Control;
 use super::guard::{Attached, HostSetUp};
 use super::lock::Lock;
 use super::proc_files::ProcFiles;
-use super::{Daemon, answer};
+use super::{Daemon, answer, reload};
 use crate::cache::Cache;
-use crate::config::{Config, FlowCache, HostConfig, XdpMode};
+use crate::config::{Config, Files, FlowCache, HostConfig, XdpMode};
 use crate::control::{BindError, DEFAULT_SOCKET, Server};
 use crate::director::{Director, Plane};
 use crate::health::{self, Health};
@@ -96,8 +96,14 @@ pub enum RunError {
     Worker(io::Error),
 }
 
-/// Starts everything `config` says.
-pub(super) fn start(config: &Config, waker: &UnixStream, stop: &Arc<AtomicBool>) -> Result<Daemon, RunError> {
+/// Starts everything `owned` says, which was read from `files`.
+pub(super) fn start(
+    owned: Config,
+    files: Files,
+    waker: &UnixStream,
+    stop: &Arc<AtomicBool>,
+) -> Result<Daemon, RunError> {
+    let config = &owned;
     let clock = Clock::start();
     let mut watcher = Watcher::open().map_err(RunError::Follow)?;
     let locks = lock_interfaces(config, &watcher)?;
@@ -174,14 +180,17 @@ pub(super) fn start(config: &Config, waker: &UnixStream, stop: &Arc<AtomicBool>)
         workers.push(spawn(worker, &name, pinned, clock, pulse, waker, stop).map_err(RunError::Thread)?);
     }
     let proc_files = ProcFiles::start(&config.proc, &socket, &control);
+    let (asker, asked) = reload::channel(waker).map_err(RunError::Thread)?;
     // Last: only who can forward may be master.
-    let vrrp = start_vrrp(config, pulses)?;
+    let vrrp = start_vrrp(config, pulses.clone())?;
     if let Some(vrrp) = &vrrp {
         control.lock().show_vrrp(vrrp.published());
     }
-    let answering = answer(server, Arc::clone(&control), Arc::clone(stop)).map_err(RunError::Thread)?;
+    let answering =
+        answer(server, Arc::clone(&control), asker, Arc::clone(stop)).map_err(RunError::Thread)?;
     Ok(Daemon {
         vrrp,
+        pulses,
         control,
         watcher,
         workers,
@@ -192,11 +201,18 @@ pub(super) fn start(config: &Config, waker: &UnixStream, stop: &Arc<AtomicBool>)
         attached,
         host,
         _locks: locks,
+        config: owned,
+        files,
+        asked,
     })
 }
 
 /// Checks the real servers, where checks are declared; those that serve are in their services when this returns.
-fn look_after(config: &Config, control: &Arc<Mutex<Control>>, view: &HostView) -> io::Result<Option<Health>> {
+pub(super) fn look_after(
+    config: &Config,
+    control: &Arc<Mutex<Control>>,
+    view: &HostView,
+) -> io::Result<Option<Health>> {
     let declared = health::Declared::of(config);
     if declared.is_empty() {
         return Ok(None);
@@ -231,7 +247,7 @@ fn diversion(watcher: &Watcher, tun: &Tun, config: &Config) -> Result<Diversion,
 }
 
 /// The virtual routers, where there are any.
-fn start_vrrp(config: &Config, pulses: Vec<Pulse>) -> Result<Option<Vrrp>, VrrpError> {
+pub(super) fn start_vrrp(config: &Config, pulses: Vec<Pulse>) -> Result<Option<Vrrp>, VrrpError> {
     let start = || vrrp::start(config.vrrp.clone(), Options { guard: None, pulses });
     (!config.vrrp.is_empty()).then(start).transpose()
 }

@@ -180,7 +180,8 @@ impl Registry {
             Request::Timeouts => return Ok(Response::Timeouts(self.shown_timeouts())),
             Request::List { id } => return self.list(id),
             Request::Connections => return Ok(self.list_connections(now)),
-            Request::StartDaemon(_) => return Err(Refusal::NotAvailable),
+            // Files are no part of the services: whoever read them answers.
+            Request::StartDaemon(_) | Request::Reload => return Err(Refusal::NotAvailable),
             Request::StopDaemon { .. } => return Err(Refusal::NoService),
             Request::Daemons => return Ok(Response::Daemons { daemons: Vec::new() }),
             Request::Sysctls { settings } => return self.apply_sysctls(&settings),
