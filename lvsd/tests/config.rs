@@ -98,7 +98,7 @@ fn a_file_can_say_everything_the_rules_can() {
 
 #[test]
 fn a_file_can_say_what_is_checked_and_what_follows() {
-    use lvs_health::declared::{CheckKind, CheckPath, DnsType, HttpProtocol, User};
+    use lvs_health::declared::{CheckKind, DnsType, HttpProtocol, User};
     let config = Config::load(&folder().join("everything.toml")).unwrap();
     let user = Some(User { name: "nobody".to_owned(), group: Some("nogroup".to_owned()) });
     assert_eq!(config.health.script_user, user);
@@ -121,7 +121,6 @@ fn a_file_can_say_what_is_checked_and_what_follows() {
     let (endpoint, timing) = (&page.endpoint, &page.timing);
     assert_eq!((endpoint.address, endpoint.fwmark), ("10.1.0.1:443".parse().unwrap(), 5));
     assert_eq!((endpoint.bind.port, endpoint.bind.interface.as_deref()), (2000, Some("eth1")));
-    assert_eq!(endpoint.path, CheckPath::Host);
     assert_eq!((timing.retry, timing.delay_before_retry.as_millis(), timing.alpha), (3, 500, true));
     assert_eq!((timing.connect_timeout.as_secs(), timing.warmup.as_secs()), (2, 0));
     let CheckKind::Http(http) = &page.kind else { panic!("{page:?}") };

@@ -1,4 +1,4 @@
-//! One check of one real server: what is asked of it, and on which way.
+//! One check of one real server: what is asked of it, and from where.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -90,15 +90,12 @@ pub struct Endpoint {
     /// `fwmark`: the mark the check's packets carry on this host; 0 for none.
     #[serde(default)]
     pub fwmark: u32,
-    /// Which way its packets go.
-    #[serde(default)]
-    pub path: CheckPath,
 }
 
 impl Endpoint {
     /// An address reached in the ordinary way.
     pub fn new(address: SocketAddr) -> Self {
-        Self { address, bind: Bind::default(), fwmark: 0, path: CheckPath::default() }
+        Self { address, bind: Bind::default(), fwmark: 0 }
     }
 }
 
@@ -111,20 +108,6 @@ pub struct Bind {
     pub interface: Option<String>,
     /// `bind_port`; 0 for any.
     pub port: u16,
-}
-
-/// Which way a check's packets go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum CheckPath {
-    /// To the real server's own address, as the host's routes say.
-    #[default]
-    Host,
-    /// The way the traffic goes: to the virtual address, through the tunnel or by MAC address to this one real server.
-    Data {
-        /// The virtual address and port.
-        vip: SocketAddr,
-    },
 }
 
 /// The kind of record a `DNS_CHECK` asks for.

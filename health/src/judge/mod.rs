@@ -105,23 +105,27 @@ impl Judge {
         None
     }
 
-    /// Takes what came of an attempt. One that nobody waits for any more changes nothing.
-    pub fn on_outcome(&mut self, task: &Task, outcome: Outcome, now: Moment) {
-        let Some(probe) = self.probes.get_mut(&task.probe) else { return };
+    /// Takes what came of an attempt. One that nobody waits for any more changes nothing. True when it is a failure that
+    /// is to be logged whatever follows from it (`log_all_failures`): one of a check that was content.
+    pub fn on_outcome(&mut self, task: &Task, outcome: Outcome, now: Moment) -> bool {
+        let Some(probe) = self.probes.get_mut(&task.probe) else { return false };
         if probe.due.is_some() {
-            return;
+            return false;
         }
         let was_first = !probe.has_run;
+        let is_failure = matches!(outcome, Outcome::Failure(_));
+        let is_to_log = is_failure && probe.is_up && probe.check.timing.log_all_failures;
         let change = probe.take(outcome, task.started, now);
         probe.due = Some(self.agenda.enter(task.probe, now + change.pause));
         if change.verdict.is_none() && !change.is_weight {
-            return;
+            return is_to_log;
         }
         let probe = probe.clone();
         for (name, index) in &probe.users {
             let Some(pool) = self.pools.get_mut(name) else { continue };
             tell_pool(pool, *index, task.probe, &probe, was_first, &mut self.actions);
         }
+        is_to_log
     }
 
     /// Whether anything is checked for a virtual server (`ha_suspend`): its servers keep their state meanwhile.

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use lvs_health::judge::{Outcome, Task};
+use lvs_health::judge::{Judge, Moment, Outcome, Task};
 use tokio::runtime::Builder;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::time::{sleep, timeout};
@@ -45,8 +45,7 @@ async fn run(shared: &Arc<Shared>, services: &dyn Services) {
             () = sleep(pause) => {}
             () = shared.wake.notified() => {}
             Some((task, outcome)) = finished.recv() => {
-                let now = shared.now();
-                shared.state.lock().judge.on_outcome(&task, outcome, now);
+                take(&mut shared.state.lock().judge, &task, outcome, shared.now());
             }
         }
     }
@@ -74,10 +73,26 @@ fn begin(shared: &Arc<Shared>, done: &UnboundedSender<Done>) {
 fn settle(shared: &Arc<Shared>, finished: &mut UnboundedReceiver<Done>) -> bool {
     let mut state = shared.state.lock();
     while let Ok((task, outcome)) = finished.try_recv() {
-        let now = shared.now();
-        state.judge.on_outcome(&task, outcome, now);
+        take(&mut state.judge, &task, outcome, shared.now());
     }
     state.judge.has_actions()
+}
+
+/// Hands the judge what came of an attempt; a failure is logged where that is wanted.
+fn take(judge: &mut Judge, task: &Task, outcome: Outcome, now: Moment) {
+    let failure = match &outcome {
+        Outcome::Failure(failure) => Some(failure.clone()),
+        Outcome::Success { .. } => None,
+    };
+    let is_to_log = judge.on_outcome(task, outcome, now);
+    if let Some(failure) = failure {
+        let (check, target) = (task.check.kind.keyword(), task.check.endpoint.address);
+        if is_to_log {
+            tracing::info!(%target, %failure, "{check} failed");
+        } else {
+            tracing::debug!(%target, %failure, "{check} failed");
+        }
+    }
 }
 
 /// Tells what is to be told.

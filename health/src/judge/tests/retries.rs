@@ -161,3 +161,19 @@ fn what_is_suspended_is_not_checked_and_keeps_its_state() {
     world.fail(1);
     assert_eq!(world.actions(), ["remove 1", "tell 1 down", "tell quorum down"]);
 }
+
+#[test]
+fn a_failure_that_a_retry_makes_good_is_logged_where_that_is_wanted() {
+    for is_wanted in [false, true] {
+        let timing = Timing { log_all_failures: is_wanted, ..timing() };
+        let mut world = World::new(vec![virtual_server("v", 1, timing)]);
+        world.succeed(1);
+        let mut is_logged = || {
+            world.now = world.judge.next_due().unwrap();
+            let task = world.judge.take_due(world.now).unwrap();
+            world.judge.on_outcome(&task, Outcome::Failure(Failure::Refused), world.now)
+        };
+        assert_eq!([is_logged(), is_logged(), is_logged()], [is_wanted; 3]);
+        assert!(!is_logged(), "it was down already");
+    }
+}

@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::ops::Range;
 
 use lvs_health::declared::{
-    Bind, Check as Declared, CheckKind, CheckPath, DnsType, Endpoint, FileCheck, HttpCheck, HttpProtocol,
-    MaskedByte, MiscCheck, Reply, Sni, Timers, UdpCheck,
+    Bind, Check as Declared, CheckKind, DnsType, Endpoint, FileCheck, HttpCheck, HttpProtocol, MaskedByte,
+    MiscCheck, Reply, Sni, Timers, UdpCheck,
 };
 use toml::Spanned;
 
@@ -99,7 +99,6 @@ impl Check {
             fwmark: self
                 .optional(written.mark.as_ref(), "a mark", 1..=i64::from(u32::MAX))
                 .unwrap_or_default(),
-            path: CheckPath::Host,
         })
     }
 
