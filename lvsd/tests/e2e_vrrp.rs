@@ -29,6 +29,8 @@ struct Way {
     version: u8,
     is_ipv6: bool,
     is_unicast: bool,
+    /// Milliseconds from one advert to the next.
+    interval: u64,
 }
 
 impl Way {
@@ -41,14 +43,9 @@ impl Way {
         if self.is_ipv6 { format!("fe80::9:{number}") } else { format!("10.9.0.{number}") }
     }
 
-    /// Milliseconds.
-    fn interval(self) -> u64 {
-        if self.version == 2 { 1000 } else { 100 }
-    }
-
     /// Long enough for a master to be thought dead, on a machine with other things to do.
     fn patience(self) -> Duration {
-        Duration::from_millis(self.interval() * 4 + 3000)
+        Duration::from_millis(self.interval * 4 + 3000)
     }
 }
 
@@ -139,7 +136,7 @@ impl Pair {
         let mut said = format!(
             "version={} priority={priority} interval={} vip={} script={} state={} {more}",
             way.version,
-            way.interval(),
+            way.interval,
             way.vip(),
             self.file(&format!("{host}-low")),
             self.file(&format!("{host}-state")),
@@ -166,7 +163,7 @@ impl Pair {
              virtual_ipaddress {{\n{}\n}}\n",
             way.version,
             self.file(&format!("{host}-low")),
-            if way.version == 2 { "1".to_owned() } else { "0.1".to_owned() },
+            Duration::from_millis(way.interval).as_secs_f64(),
             way.vip(),
         );
         if way.version == 2 {
@@ -233,11 +230,12 @@ impl Pair {
         let child = fs::read_to_string(self.net.files.join(format!("{host}-vrrp-pid"))).unwrap_or_default();
         let parent = process.pid();
         let child = child.trim().parse().ok().map(nix::unistd::Pid::from_raw);
-        process.kill();
-        if let Some(child) = child.filter(|child| *child != parent) {
-            let _ = nix::sys::signal::kill(child, nix::sys::signal::Signal::SIGKILL);
-            let _ = fs::remove_file(self.net.files.join(format!("{host}-vrrp-pid")));
+        // The child first, and at once the parent: the child tidies up when it sees its parent die.
+        for pid in child.into_iter().chain([parent]) {
+            let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL);
         }
+        process.kill();
+        let _ = fs::remove_file(self.net.files.join(format!("{host}-vrrp-pid")));
         self.running.remove(host);
     }
 
@@ -270,7 +268,7 @@ fn meet(way: Way, lvsd_is_high: bool) {
 
     pair.stop("a");
     let gap = pair.wait_for_master("b", "a resigns");
-    assert!(gap < Duration::from_millis(way.interval() + 1000), "a resigned: {gap:?}");
+    assert!(gap < Duration::from_millis(way.interval + 1000), "a resigned: {gap:?}");
     start(&mut pair, "a");
     pair.wait_for_master("a", "a returns");
 
@@ -300,7 +298,7 @@ fn meet(way: Way, lvsd_is_high: bool) {
 }
 
 const fn way(version: u8, is_ipv6: bool, is_unicast: bool) -> Way {
-    Way { version, is_ipv6, is_unicast }
+    Way { version, is_ipv6, is_unicast, interval: if version == 2 { 1000 } else { 100 } }
 }
 
 #[test]
@@ -384,7 +382,7 @@ fn forge(pair: &Pair, host: &str, reason: &str) {
     let (way, forger): (Way, IpAddr) = (pair.way, "10.9.0.3".parse().unwrap());
     let mut instance = Instance::new("forged", "ens", 51);
     instance.version = Some(Version::V3);
-    instance.advert_interval = Duration::from_millis(way.interval());
+    instance.advert_interval = Duration::from_millis(way.interval);
     instance.addresses.push(VirtualAddress::new(way.vip().parse().unwrap()));
     let (now, wall) = (lvs_vrrp::Tick::ZERO, lvs_vrrp::WallClock(Duration::from_secs(1)));
     let mut gate = lvs_vrrp::Gate::new(&instance, now, wall);
@@ -456,4 +454,57 @@ fn the_virtual_mac_answers_for_the_address_and_goes_with_the_daemon() {
     }
     pair.wait_for_master("b", "a was killed");
     pair.net.run("c", &["ping", "-c1", "-W2", V4]).good();
+}
+
+/// Two routers of the same kind, `a` master over `b`.
+fn twins(is_lvsd: bool, interval: u64, more: &str) -> Pair {
+    let mut pair = Pair::new(Way { interval, ..way(3, false, false) });
+    for (host, priority) in [("a", 150), ("b", 100)] {
+        if is_lvsd {
+            pair.start_lvsd(host, priority, more);
+        } else {
+            pair.start_keepalived(host, priority);
+        }
+        pair.wait_for_master("a", "of two alike");
+    }
+    // Until b has heard a few adverts.
+    std::thread::sleep(Duration::from_millis(interval * 3 + 1500));
+    pair
+}
+
+/// How long until `b` holds the address, whatever `a` does.
+fn until_b_holds(pair: &Pair) -> Duration {
+    let started = Instant::now();
+    while !pair.holds("b") && started.elapsed() < Duration::from_secs(10) {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    started.elapsed()
+}
+
+#[test]
+#[ignore = "a measurement: prints the table of vrrp/README.md; needs root"]
+fn measured_beside_keepalived() {
+    for (name, is_lvsd) in [("keepalived 2.2.7", false), ("lvsd", true)] {
+        for interval in [1000, 100] {
+            let mut pair = twins(is_lvsd, interval, "");
+            pair.cut("a", true);
+            let cut = until_b_holds(&pair);
+            pair.cut("a", false);
+            pair.wait_for_master("a", "whole again");
+            std::thread::sleep(Duration::from_millis(interval * 4));
+            let process = pair.running.get_mut("a").unwrap();
+            nix::sys::signal::kill(process.pid(), nix::sys::signal::Signal::SIGTERM).unwrap();
+            let stopped = until_b_holds(&pair);
+            let mut pair = twins(is_lvsd, interval, "");
+            pair.kill("a");
+            std::thread::sleep(Duration::from_secs(1));
+            let stays = pair.holds("a");
+            println!(
+                "| {name} | {interval} ms | {} ms | {} ms | {} |",
+                cut.as_millis(),
+                stopped.as_millis(),
+                if stays { "stays" } else { "gone" }
+            );
+        }
+    }
 }
