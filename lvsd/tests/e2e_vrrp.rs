@@ -508,3 +508,21 @@ fn measured_beside_keepalived() {
         }
     }
 }
+#[test]
+#[ignore = "needs root"]
+fn the_daemon_runs_virtual_routers_alone_and_shows_them() {
+    let mut pair = Pair::new(way(3, false, false));
+    pair.start_keepalived("b", 100);
+    pair.wait_for_master("b", "alone");
+    let config = fs::read_to_string(pair.file("b.conf")).unwrap().replace("priority 100", "priority 150");
+    let [file, socket] = ["a.conf", "a.sock"].map(|name| pair.file(name));
+    fs::write(&file, config).unwrap();
+    let command = [LVSD, "run", "--keepalived", &file, "--socket", &socket];
+    let log = pair.net.files.join("a.log");
+    pair.running.insert("a", Process::start(pair.net.host("a"), &command, &[], log));
+    pair.wait_for_master("a", "lvsd run with keepalived's file");
+    let said = pair.net.run("a", &[LVSD, "vrrp", "--socket", &socket]).good();
+    assert!(said.contains("MASTER") && said.contains("VI_1"), "{said}");
+    pair.stop("a");
+    pair.wait_for_master("b", "a resigned");
+}
