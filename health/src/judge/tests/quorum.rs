@@ -194,3 +194,17 @@ fn the_first_state_is_told_of_where_that_is_wanted() {
     let mut world = World::with(globals, vec![virtual_server("v", 1, timing())]);
     assert_eq!(world.actions(), ["add 1 1", "tell 1 up", "tell quorum up"]);
 }
+
+/// Such a hysteresis is refused where it is written; nothing serves with no weight at all even so.
+#[test]
+fn no_weight_at_all_is_never_enough() {
+    let mut server = virtual_server("v", 1, timing());
+    server.policy.quorum = 1;
+    let mut world = World::new(vec![server.clone()]);
+    world.actions();
+    server.policy.hysteresis = 1;
+    world.declare(vec![server]);
+    assert_eq!(world.actions(), [""; 0]);
+    world.fail(1);
+    assert_eq!(world.actions(), ["remove 1", "tell 1 down", "tell quorum down"]);
+}
