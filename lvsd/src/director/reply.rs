@@ -8,6 +8,7 @@ use lvs_forward::{DropReason, Rewrite, Transport, Verdict};
 use super::binding::Method;
 use super::lane::{Arrival, Lane};
 use super::plane::Plane;
+use super::state::SCTP_ABORT;
 use crate::resolve::NextHop;
 use crate::snapshot::Snapshot;
 
@@ -60,7 +61,6 @@ impl Lane {
 /// A reset or an abort is no reason to speak.
 const fn is_end(arrival: &Arrival<'_, '_>) -> bool {
     const TCP_RST: u8 = 0x04;
-    const SCTP_ABORT: u8 = 6;
     match arrival.headers.transport {
         Transport::Tcp { flags, .. } => flags & TCP_RST != 0,
         Transport::Sctp { chunk, .. } => chunk == SCTP_ABORT,

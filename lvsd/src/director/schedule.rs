@@ -13,7 +13,7 @@ use super::lane::{Arrival, Lane};
 use super::passage::Passage;
 use super::persist::choose_persistent;
 use super::plane::Plane;
-use super::state::{SCTP_INIT, advance};
+use super::state::{SCTP_ABORT, SCTP_INIT, advance};
 use crate::destination::{Destination, Lease};
 use crate::mark::Candidate;
 use crate::services::Service;
@@ -180,7 +180,9 @@ fn may_begin(headers: &Headers, snapshot: &Snapshot) -> bool {
         Transport::Tcp { flags, .. } => {
             flags & TCP_RST == 0 && (flags & TCP_SYN != 0 || snapshot.sysctls.sloppy_tcp != 0)
         }
-        Transport::Sctp { chunk, .. } => chunk == SCTP_INIT || snapshot.sysctls.sloppy_sctp != 0,
+        Transport::Sctp { chunk, .. } => {
+            chunk != SCTP_ABORT && (chunk == SCTP_INIT || snapshot.sysctls.sloppy_sctp != 0)
+        }
         Transport::Udp { .. } => true,
         // An error about a connection that is not known (`schedule_icmp`).
         Transport::Icmp { .. } => snapshot.sysctls.schedule_icmp != 0,

@@ -12,6 +12,8 @@ pub(crate) type Connection = Conn<Binding, Lease>;
 
 /// The SCTP chunk that begins an association.
 pub(super) const SCTP_INIT: u8 = 1;
+/// The SCTP chunk that ends an association at once.
+pub(super) const SCTP_ABORT: u8 = 6;
 
 /// Brings the connection up to date (`ip_vs_set_state`) and arms its timer anew.
 pub(super) fn advance(

@@ -22,7 +22,7 @@ const COOKIE_ECHO: u8 = 10;
 const COOKIE_ACK: u8 = 11;
 const SHUTDOWN_COMPLETE: u8 = 14;
 
-/// CRC32c, a bit at a time.
+/// The checksum of SCTP, a bit at a time.
 fn crc32c(bytes: &[u8]) -> u32 {
     let step = |crc: u32| if crc & 1 == 1 { crc >> 1 ^ 0x82f6_3b78 } else { crc >> 1 };
     !bytes.iter().fold(u32::MAX, |crc, byte| (0..8).fold(crc ^ u32::from(*byte), |crc, _| step(crc)))
@@ -111,6 +111,11 @@ fn only_an_init_begins_an_association_unless_it_may_be_sloppy() {
     }
     assert!(scene.connections().is_empty());
     scene.set("sloppy_sctp", "1");
+    assert_eq!(
+        scene.client_sends(&sctp(client(7, 1), at(VIP), ABORT)).verdict,
+        Verdict::ToHost,
+        "an end is none"
+    );
     assert_eq!(scene.client_sends(&sctp(client(7, 1), at(VIP), DATA)).verdict, Verdict::Send(INSIDE));
     assert_eq!(scene.counts(11).0 + scene.counts(11).1, 1);
 }
