@@ -136,8 +136,8 @@ Examples:
   lvsd check lvsd.toml
   lvsd check ipvsadm.rules
 
-A name that ends in .toml is lvsd's own file, one in .rules what `ipvsadm -S` writes, any other keepalived's. Mistakes
-and warnings go to standard error with file, line and column.";
+A name that ends in .toml is lvsd's own file, one in .rules what `ipvsadm -S` writes, any other, or one with
+`keepalived` in it, keepalived's. Mistakes and warnings go to standard error with file, line and column.";
 
 /// `lvsd check`
 #[derive(Debug, Args)]

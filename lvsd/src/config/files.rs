@@ -45,7 +45,10 @@ impl Files {
     /// One file, whose name says of which kind it is.
     pub fn only(file: &Path, config_id: Option<String>) -> Self {
         let path = Some(file.to_owned());
+        let is_keepalived =
+            file.file_name().is_some_and(|name| name.to_string_lossy().contains("keepalived"));
         match file.extension().and_then(|extension| extension.to_str()) {
+            _ if is_keepalived => Self { keepalived: path, config_id, ..Self::default() },
             Some("toml") => Self { own: path, ..Self::default() },
             Some("rules") => Self { rules: path, ..Self::default() },
             _ => Self { keepalived: path, config_id, ..Self::default() },

@@ -3,6 +3,7 @@
 use std::fmt::Display;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
+use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -48,6 +49,8 @@ impl From<Program> for lvs_health::declared::Script {
     }
 }
 
+/// Where a program is looked for that is written without its path.
+const PLACES: [&str; 6] = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
 const BOOLEANS: [&str; 6] = ["on", "off", "true", "false", "yes", "no"];
 
 impl Findings {
@@ -191,9 +194,26 @@ impl Findings {
             self.mistake(wrong("a quote that does not end", "expected another `'` in it"));
             return None;
         }
-        if argv.first().is_none_or(|program| !program.starts_with('/')) {
-            self.mistake(wrong("a program without its path", "expected the whole path, from `/` on"));
+        let Some(program) = argv.first_mut().filter(|program| !program.is_empty()) else {
+            self.mistake(wrong("no program", "expected one, with its arguments"));
             return None;
+        };
+        if program.starts_with('/') {
+            return Some(argv);
+        }
+        if program.contains('/') {
+            self.mistake(wrong(
+                "a path from somewhere",
+                "expected the whole path, from `/` on, or a name alone",
+            ));
+            return None;
+        }
+        match PLACES.iter().map(|place| format!("{place}/{program}")).find(|path| Path::new(path).exists()) {
+            Some(path) => *program = path,
+            None => {
+                let label = format!("it is in none of {}", PLACES.join(", "));
+                self.warn(Found::new(word.place, format!("there is no program `{program}`"), label));
+            }
         }
         Some(argv)
     }
