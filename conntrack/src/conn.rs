@@ -1,5 +1,7 @@
 //! One connection: where it came from, which server it was given, its state and its timer.
 
+mod marks;
+
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -10,6 +12,7 @@ use crate::tcp::{Side, TcpFlags, TcpState, TcpTable};
 use crate::template::Lease;
 use crate::tick::Tick;
 use crate::timeouts::{self, Timeouts};
+use marks::Marks;
 
 /// What makes a connection.
 #[derive(Debug)]
@@ -30,10 +33,6 @@ pub struct NewConn<B, T = B> {
 
 /// A connection.
 #[derive(Debug)]
-#[allow(
-    clippy::struct_excessive_bools,
-    reason = "independent facts about one connection, of which there are millions"
-)]
 pub struct Conn<B, T = B> {
     expires: Tick,
     template: Option<Lease<T>>,
@@ -41,10 +40,7 @@ pub struct Conn<B, T = B> {
     key: FlowKey,
     server_port: u16,
     server: IpAddr,
-    reply: bool,
-    no_output: bool,
-    active: bool,
-    held: bool,
+    marks: Marks,
     state: State,
     timeout: u32,
     packets: u32,
@@ -60,10 +56,7 @@ impl<B, T> Conn<B, T> {
             key: new.key,
             server_port: new.server.port(),
             server: new.server.ip(),
-            reply: new.reply,
-            no_output: new.no_output,
-            active: false,
-            held: false,
+            marks: Marks::NONE.with(Marks::REPLY, new.reply).with(Marks::NO_OUTPUT, new.no_output),
             state: State::first(new.key.proto),
             timeout: timeouts::FIRST,
             packets: 0,
@@ -77,7 +70,7 @@ impl<B, T> Conn<B, T> {
 
     /// The server's packets, where the table is to know them: from the server to the client.
     pub const fn reply_key(&self) -> Option<FlowKey> {
-        if !self.reply {
+        if !self.marks.has(Marks::REPLY) {
             return None;
         }
         Some(FlowKey {
@@ -121,12 +114,12 @@ impl<B, T> Conn<B, T> {
 
     /// Which count the connection belongs to now; inactive until a packet changes it.
     pub const fn activity(&self) -> Activity {
-        if self.active { Activity::Active } else { Activity::Inactive }
+        if self.marks.has(Marks::ACTIVE) { Activity::Active } else { Activity::Inactive }
     }
 
     /// True while no answer of the server's was ever seen and none is expected (the kernel's `NOOUTPUT`).
     pub const fn is_no_output(&self) -> bool {
-        self.no_output
+        self.marks.has(Marks::NO_OUTPUT)
     }
 
     /// Packets of the client's counted with [`count_packet`](Self::count_packet).
@@ -161,7 +154,7 @@ impl<B, T> Conn<B, T> {
 
     /// True when the connection's time is over at `now`. A held one's never is: see [`hold`](Self::hold).
     pub fn is_expired(&self, now: Tick) -> bool {
-        !self.held && self.is_due(now)
+        !self.is_held() && self.is_due(now)
     }
 
     /// True when no packet came here in time, whoever else may have seen one.
@@ -172,12 +165,12 @@ impl<B, T> Conn<B, T> {
     /// Packets of the connection go by elsewhere as well: time alone does not end it, but a sweep that asks there
     /// ([`Table::sweep_asking`](crate::Table::sweep_asking)).
     pub const fn hold(&mut self, held: bool) {
-        self.held = held;
+        self.marks.set(Marks::HELD, held);
     }
 
     /// True while packets of the connection go by elsewhere as well.
     pub const fn is_held(&self) -> bool {
-        self.held
+        self.marks.has(Marks::HELD)
     }
 
     /// Takes note of a packet that went by elsewhere at `at` and changed nothing but the timer. One from before
@@ -272,10 +265,10 @@ impl<B, T> Conn<B, T> {
     fn side(&mut self, direction: Direction) -> Side {
         match direction {
             Direction::ToClient => {
-                self.no_output = false;
+                self.marks.set(Marks::NO_OUTPUT, false);
                 Side::Output
             }
-            Direction::ToServer if self.no_output => Side::InputOnly,
+            Direction::ToServer if self.is_no_output() => Side::InputOnly,
             Direction::ToServer => Side::Input,
         }
     }
@@ -290,7 +283,7 @@ impl<B, T> Conn<B, T> {
         self.state = to;
         self.timeout = timeouts.of(to);
         if changed {
-            self.active = activity == Activity::Active;
+            self.marks.set(Marks::ACTIVE, activity == Activity::Active);
         }
         Transition { from, to, activity: changed.then_some(activity) }
     }
@@ -306,7 +299,7 @@ impl<B, T> Conn<B, T> {
         match direction {
             Direction::ToServer => self.key == *key,
             Direction::ToClient => {
-                self.reply
+                self.marks.has(Marks::REPLY)
                     && key.dst_port == self.key.src_port
                     && key.src_port == self.server_port
                     && key.dst == self.key.src
