@@ -79,7 +79,9 @@ fn large_bodies(way: Way) {
     }
     let status = net.assert_balanced();
     let cache = status.cache.clone().unwrap();
-    assert!(cache.forwarded > 50, "{status:?}");
+    // The datagrams alone: each family's 20 take 600 ms, and their flow is known after 100. How many segments a
+    // body has is for the receiver's offloads to say, and behind direct routing only acknowledgements come by.
+    assert!(cache.forwarded >= 20, "{status:?}");
     assert!(status.interfaces.iter().all(|interface| interface.not_cached.is_none()), "{status:?}");
     let (from_clients, to_clients) = counted(&net);
     assert_eq!(from_clients + to_clients, status.forwarded, "{}", net.account());
