@@ -208,12 +208,13 @@ impl Findings {
             ));
             return None;
         }
-        match PLACES.iter().map(|place| format!("{place}/{program}")).find(|path| Path::new(path).exists()) {
-            Some(path) => *program = path,
-            None => {
-                let label = format!("it is in none of {}", PLACES.join(", "));
-                self.warn(Found::new(word.place, format!("there is no program `{program}`"), label));
-            }
+        let found =
+            PLACES.iter().map(|place| format!("{place}/{program}")).find(|path| Path::new(path).exists());
+        if let Some(path) = found {
+            *program = path;
+        } else {
+            let label = format!("it is in none of {}", PLACES.join(", "));
+            self.warn(Found::new(word.place, format!("there is no program `{program}`"), label));
         }
         Some(argv)
     }
