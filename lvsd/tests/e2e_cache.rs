@@ -68,20 +68,21 @@ fn large_bodies(way: Way) {
         let any = if vip.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
         let socket = net.host("client").inside(|| UdpSocket::bind(any)).unwrap().unwrap();
         socket.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
-        for turn in 0..20 {
-            socket.send_to(&vec![7; turn * 70], service).unwrap();
+        // Enough of them for the program to be seen at work whatever a body is cut into: behind direct routing only
+        // acknowledgements of it come by. The flow is known after a tenth of the time that they take.
+        for turn in 0..40 {
+            let size = turn % 20 * 70;
+            socket.send_to(&vec![7; size], service).unwrap();
             let got = socket
                 .recv(&mut [0; 2000])
                 .unwrap_or_else(|error| panic!("{service}, datagram {turn}: {error}\n{}", net.account()));
-            assert_eq!(got, turn * 70 + way.servers()[0].len() + 1);
+            assert_eq!(got, size + way.servers()[0].len() + 1);
             std::thread::sleep(Duration::from_millis(30));
         }
     }
     let status = net.assert_balanced();
     let cache = status.cache.clone().unwrap();
-    // The datagrams alone: each family's 20 take 600 ms, and their flow is known after 100. How many segments a
-    // body has is for the receiver's offloads to say, and behind direct routing only acknowledgements come by.
-    assert!(cache.forwarded >= 20, "{status:?}");
+    assert!(cache.forwarded > 50, "{status:?}");
     assert!(status.interfaces.iter().all(|interface| interface.not_cached.is_none()), "{status:?}");
     let (from_clients, to_clients) = counted(&net);
     assert_eq!(from_clients + to_clients, status.forwarded, "{}", net.account());
