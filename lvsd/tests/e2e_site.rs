@@ -1,33 +1,13 @@
 //! Sites as their administrators set them up: their own scripts and command lines, as they stand in `site/`, with
 //! `/usr/sbin/ipvsadm` being lvsadm. What `lvsd host` sets up is the same without them.
-//!
-//! The file at `/usr/sbin/ipvsadm` is never touched: lvsadm is mounted over it where only the script sees it.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on should end")]
 
 mod net;
 
 use std::fs;
-use std::path::Path;
 
-use net::process::Finished;
-use net::{LVSADM, LVSD, Net, test_file};
-
-/// Runs a script on a host as its administrator would, in a mount namespace in which ipvsadm is lvsadm and what is
-/// written to /etc is lost afterwards.
-fn run_script(net: &Net, host: &str, script: &Path) -> Finished {
-    assert!(
-        fs::exists("/usr/sbin/ipvsadm").unwrap(),
-        "install the package ipvsadm: lvsadm is mounted over it"
-    );
-    let scratch = net.files.join("etc");
-    fs::create_dir_all(&scratch).unwrap();
-    let stage = "set -e; mount --make-rprivate /; mount --bind \"$1\" /usr/sbin/ipvsadm\n\
-                 mount -t tmpfs none \"$2\"; mkdir \"$2/new\" \"$2/work\"\n\
-                 mount -t overlay overlay -o \"lowerdir=/etc,upperdir=$2/new,workdir=$2/work\" /etc\n\
-                 mkdir -p /etc/sysconfig; set +e; export PATH=/usr/sbin:/usr/bin:/sbin:/bin; exec bash \"$3\"";
-    let (scratch, script) = (scratch.display().to_string(), script.display().to_string());
-    net.run(host, &["unshare", "-m", "bash", "-c", stage, "bash", LVSADM, &scratch, &script])
-}
+use net::site::run_script;
+use net::{LVSD, Net, test_file};
 
 /// The command lines of one of the sites in `by-hand.txt`: its paragraphs, in their order.
 fn by_hand(paragraph: usize) -> Vec<String> {

@@ -54,9 +54,14 @@ pub fn ask_all_at_once(host: &Namespace, service: SocketAddr, count: usize) -> B
 }
 
 /// Asks the web server at the other end for its name.
-pub fn ask_http(mut stream: TcpStream) -> io::Result<String> {
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
+pub fn ask_http(stream: TcpStream) -> io::Result<String> {
+    ask_http_within(stream, PATIENCE)
+}
+
+/// The same, where it must not take longer than this to hear something.
+pub fn ask_http_within(mut stream: TcpStream, patience: Duration) -> io::Result<String> {
+    stream.set_read_timeout(Some(patience))?;
+    stream.set_write_timeout(Some(patience))?;
     stream.write_all(b"GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n")?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;

@@ -7,6 +7,7 @@ pub mod client;
 pub mod decap;
 pub mod echo;
 pub mod process;
+pub mod site;
 pub mod trio;
 
 use std::fmt::Write as _;
