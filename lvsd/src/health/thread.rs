@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use lvs_health::judge::{Judge, Moment, Outcome, Task};
+use lvs_health::judge::{Failure, Judge, Moment, Outcome, Task};
 use tokio::runtime::Builder;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::time::{sleep, timeout};
@@ -60,12 +60,39 @@ fn begin(shared: &Arc<Shared>, done: &UnboundedSender<Done>) {
     let mut state = shared.state.lock();
     let checkers = Arc::clone(&state.checkers);
     while let Some(task) = state.judge.take_due(shared.now()) {
-        let (checkers, done) = (Arc::clone(&checkers), done.clone());
+        let checkers = Arc::clone(&checkers);
+        let attempt = Attempt { task: Some(task.clone()), done: done.clone() };
         tokio::spawn(async move {
             let outcome = checkers.attempt(&task.check, task.page).await;
-            // Nobody listens any more only at the end.
-            let _ = done.send((task, outcome));
+            attempt.ended(outcome);
         });
+    }
+}
+
+/// An attempt that is under way. However it ends, somebody hears of it: a check that is never heard of again would say
+/// for ever what it said last.
+struct Attempt {
+    task: Option<Task>,
+    done: UnboundedSender<Done>,
+}
+
+impl Attempt {
+    fn ended(mut self, outcome: Outcome) {
+        self.hand_in(outcome);
+    }
+
+    fn hand_in(&mut self, outcome: Outcome) {
+        if let Some(task) = self.task.take() {
+            // Nobody listens any more only at the end.
+            let _ = self.done.send((task, outcome));
+        }
+    }
+}
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        let why = "the attempt broke off: a mistake of lvsd's".to_owned();
+        self.hand_in(Outcome::Failure(Failure::Host(why)));
     }
 }
 
@@ -105,4 +132,46 @@ fn tell(shared: &Arc<Shared>, messenger: &mut Messenger) {
         (std::mem::take(&mut state.notices), state.fifos.clone(), Arc::clone(&state.checkers))
     };
     messenger.tell(notices, &fifos, &checkers);
+}
+
+#[cfg(test)]
+mod tests {
+    use lvs_health::declared::{
+        Check, CheckKind, Endpoint, Globals, Policy, RealServer, Timing, VirtualServer,
+    };
+
+    use super::*;
+
+    #[test]
+    fn an_attempt_that_panics_is_a_failure() {
+        let address = "127.0.0.1:9".parse().unwrap();
+        let timing = Timing { warmup: Duration::ZERO, ..Timing::default() };
+        let check = Check { kind: CheckKind::Tcp, endpoint: Endpoint::new(address), timing };
+        let server = RealServer {
+            address,
+            weight: 1,
+            inhibit_on_failure: false,
+            notify_up: None,
+            notify_down: None,
+            checks: vec![check],
+        };
+        let declared =
+            VirtualServer { name: "one".to_owned(), policy: Policy::default(), servers: vec![server] };
+        let mut judge = Judge::new(1);
+        let now = Moment::after(Duration::ZERO);
+        judge.declare(&Globals::default(), vec![declared], &|_| Outcome::SUCCESS, now);
+        let task = judge.take_due(now);
+        let (done, mut finished) = mpsc::unbounded_channel();
+        let runtime = Builder::new_current_thread().build().unwrap();
+        let attempt = Attempt { task, done };
+        let broken = runtime.block_on(runtime.spawn(async move {
+            let _attempt = attempt;
+            panic!("as a test");
+        }));
+        assert!(broken.is_err());
+        let (task, outcome) = finished.try_recv().unwrap();
+        assert!(matches!(outcome, Outcome::Failure(Failure::Host(_))), "{outcome:?}");
+        judge.on_outcome(&task, outcome, now);
+        assert!(!judge.report()[0].servers[0].is_up);
+    }
 }
