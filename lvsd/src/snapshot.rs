@@ -133,6 +133,11 @@ impl Snapshot {
         self.claimed = self.vips.clone();
     }
 
+    /// True for the address of a service.
+    pub fn is_vip(&self, addr: IpAddr) -> bool {
+        self.vips.contains(&addr)
+    }
+
     /// True for an address whose packets are for the host or its services.
     pub fn is_local(&self, addr: IpAddr) -> bool {
         self.claimed.contains(&addr) || self.fib.is_local(addr)

@@ -98,7 +98,7 @@ fn a_file_can_say_everything_the_rules_can() {
 
 #[test]
 fn a_file_can_say_what_is_checked_and_what_follows() {
-    use lvs_health::declared::{CheckKind, DnsType, HttpProtocol, User};
+    use lvs_health::declared::{CheckKind, DnsType, HttpProtocol, Path as CheckPath, User};
     let config = Config::load(&folder().join("everything.toml")).unwrap();
     let user = Some(User { name: "nobody".to_owned(), group: Some("nogroup".to_owned()) });
     assert_eq!(config.health.script_user, user);
@@ -116,6 +116,8 @@ fn a_file_can_say_what_is_checked_and_what_follows() {
     let kinds: Vec<&str> = own.checks.iter().map(|check| check.kind.keyword()).collect();
     assert_eq!(kinds, ["TCP_CHECK", "PING_CHECK", "SMTP_CHECK", "FILE_CHECK"], "instead of the service's");
     assert_eq!(own.checks[0].endpoint.address, "10.0.0.1:8080".parse().unwrap());
+    let (here, mail) = ("10.0.0.1:8080".parse().unwrap(), &own.checks[2].endpoint);
+    assert_eq!((mail.address, mail.path), ("192.0.2.10:80".parse().unwrap(), CheckPath::Data(here)));
     assert_eq!((own.weight, other.weight, own.inhibit_on_failure), (2, 1, true));
     let [page, program] = other.checks.as_slice() else { panic!("{:?}", other.checks) };
     let (endpoint, timing) = (&page.endpoint, &page.timing);

@@ -140,7 +140,7 @@ fn servers_are_there_when_it_has_started_and_go_when_they_fail() {
     let table = Arc::new(Table::default());
     let both =
         declared(vec![virtual_server(80, &[one, two], timing()), virtual_server(81, &[two], timing())]);
-    let health = health::start(both, Arc::<Table>::clone(&table)).unwrap();
+    let health = health::start(both, Arc::<Table>::clone(&table), None).unwrap();
     assert_eq!((weights(&table, 80).len(), weights(&table, 81).len()), (2, 1));
     assert!(health.handle().looks_after(&service(80)) && !health.handle().looks_after(&service(82)));
     drop(dying);
@@ -164,7 +164,7 @@ fn what_is_declared_anew_changes_only_what_differs() {
     drop(dying);
     let table = Arc::new(Table::default());
     let first = virtual_server(80, &[one, two], timing());
-    let health = health::start(declared(vec![first.clone()]), Arc::<Table>::clone(&table)).unwrap();
+    let health = health::start(declared(vec![first.clone()]), Arc::<Table>::clone(&table), None).unwrap();
     wait_for("the dead server is out", || weights(&table, 80) == [(one, 1)]);
     let reconfigure = |virtual_server: VirtualServer| {
         let mut asked = Vec::new();
@@ -199,7 +199,7 @@ fn what_somebody_else_added_or_removed_is_no_hindrance() {
     let table = Arc::new(Table::default());
     table.servers.lock().insert((80, one), RealServer { weight: 9, ..real(one) });
     let declared = declared(vec![virtual_server(80, &[one], timing())]);
-    let health = health::start(declared, Arc::<Table>::clone(&table)).unwrap();
+    let health = health::start(declared, Arc::<Table>::clone(&table), None).unwrap();
     assert_eq!(weights(&table, 80), [(one, 1)]);
     table.servers.lock().clear();
     drop(listening);
@@ -216,7 +216,7 @@ fn the_sorry_server_serves_meanwhile() {
     server.sorry = Some(real(sorry));
     server.checked.policy.sorry = Some(Sorry { address: sorry, inhibit: false });
     let table = Arc::new(Table::default());
-    let _health = health::start(declared(vec![server]), Arc::<Table>::clone(&table)).unwrap();
+    let _health = health::start(declared(vec![server]), Arc::<Table>::clone(&table), None).unwrap();
     assert_eq!(weights(&table, 80), [(one, 1)]);
     drop(listening);
     wait_for("the sorry server serves", || weights(&table, 80) == [(sorry, 1)]);
@@ -230,7 +230,7 @@ fn what_is_suspended_is_checked_only_where_its_address_is() {
     let mut server = virtual_server(80, &[one], timing());
     server.checked.policy.ha_suspend = true;
     let table = Arc::new(Table::default());
-    let health = health::start(declared(vec![server]), Arc::<Table>::clone(&table)).unwrap();
+    let health = health::start(declared(vec![server]), Arc::<Table>::clone(&table), None).unwrap();
     health.handle().follow(vec![[10, 0, 0, 1].into()]);
     thread::sleep(Duration::from_millis(100));
     drop(listening);
@@ -253,7 +253,7 @@ fn those_that_asked_for_it_are_told_of_the_end() {
     server.checked.policy.omega = true;
     server.checked.policy.quorum_down = tell("quorum");
     server.checked.servers[0].notify_down = tell("server");
-    let health = health::start(declared(vec![server]), Arc::new(Table::default())).unwrap();
+    let health = health::start(declared(vec![server]), Arc::new(Table::default()), None).unwrap();
     drop(health);
     let told = std::fs::read_to_string(&place).unwrap();
     std::fs::remove_file(&place).unwrap();
@@ -297,7 +297,8 @@ fn ten_thousand_checks_cost_little() {
         virtual_server(number + 1, &servers, timing)
     });
     let table = Arc::new(Table::default());
-    let health = health::start(declared(virtual_servers.collect()), Arc::<Table>::clone(&table)).unwrap();
+    let health =
+        health::start(declared(virtual_servers.collect()), Arc::<Table>::clone(&table), None).unwrap();
     // The first round is the warm-up.
     thread::sleep(Duration::from_secs(8));
     let (began, used) = (Instant::now(), processor_seconds("lvsd-health"));

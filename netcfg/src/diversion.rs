@@ -52,6 +52,7 @@ pub struct Diverted {
 #[derive(Debug)]
 pub struct Diversion {
     netlink: Netlink,
+    name: String,
     device: u32,
     mtu: u32,
     rules: BTreeSet<Rule>,
@@ -60,12 +61,12 @@ pub struct Diversion {
 }
 
 impl Diversion {
-    /// A diversion of nothing yet, over the device with this number, whose packets are to be of `mtu` octets at most.
+    /// A diversion of nothing yet, over the device of this name and number, whose packets are to be of `mtu` octets at most.
     /// What crashed predecessors left behind is taken away.
     ///
     /// # Errors
     /// The kernel's own.
-    pub fn open(device: u32, mtu: u32) -> Result<Self, Error> {
+    pub fn open(name: &str, device: u32, mtu: u32) -> Result<Self, Error> {
         let mut netlink = Netlink::open()?;
         let interfaces = Interface::dump(&mut netlink)?;
         for stale in Rule::dump(&mut netlink)? {
@@ -75,35 +76,51 @@ impl Diversion {
                 stale.delete(&mut netlink)?;
             }
         }
-        Ok(Self { netlink, device, mtu, rules: BTreeSet::new(), routed: [false; 2] })
+        let name = name.to_owned();
+        Ok(Self { netlink, name, device, mtu, rules: BTreeSet::new(), routed: [false; 2] })
+    }
+
+    /// The device's name.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// Diverts these and no others. What tells a sender that nobody listens there (ICMP's unreachable) goes with them.
+    /// With `is_bound`, what sockets send that are bound to the device goes out of it, wherever it is for.
     ///
     /// # Errors
     /// The kernel's own; what was done stays, and the next call goes on from there.
-    pub fn divert(&mut self, diverted: impl IntoIterator<Item = Diverted>) -> Result<(), Error> {
+    pub fn divert(
+        &mut self,
+        diverted: impl IntoIterator<Item = Diverted>,
+        is_bound: bool,
+    ) -> Result<(), Error> {
         let table = TABLES + self.device % DEVICES;
-        let wanted: BTreeSet<Rule> = diverted.into_iter().flat_map(|of| Rule::both(of, table)).collect();
-        let gone: Vec<Rule> = self.rules.difference(&wanted).copied().collect();
+        let mut wanted: BTreeSet<Rule> = diverted.into_iter().flat_map(|of| Rule::both(of, table)).collect();
+        if is_bound {
+            let bound = |is_ipv4| Rule::Bound { is_ipv4, device: self.name.clone(), table };
+            wanted.extend([bound(true), bound(false)]);
+        }
+        let gone: Vec<Rule> = self.rules.difference(&wanted).cloned().collect();
         for rule in gone {
             rule.delete(&mut self.netlink)?;
             self.rules.remove(&rule);
         }
-        let new: Vec<Rule> = wanted.difference(&self.rules).copied().collect();
+        let new: Vec<Rule> = wanted.difference(&self.rules).cloned().collect();
         for rule in new {
-            self.route(rule.of.address, table)?;
+            self.route(rule.is_ipv4(), table)?;
             rule.add(&mut self.netlink)?;
             self.rules.insert(rule);
         }
         Ok(())
     }
 
-    /// Gives the table its route for the family of `address`.
-    fn route(&mut self, address: IpAddr, table: u32) -> Result<(), Error> {
-        let (any, place) = match address {
-            IpAddr::V4(_) => (IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0),
-            IpAddr::V6(_) => (IpAddr::V6(Ipv6Addr::UNSPECIFIED), 1),
+    /// Gives the table its route for a family.
+    fn route(&mut self, is_ipv4: bool, table: u32) -> Result<(), Error> {
+        let (any, place) = if is_ipv4 {
+            (IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0)
+        } else {
+            (IpAddr::V6(Ipv6Addr::UNSPECIFIED), 1)
         };
         let is_routed = self.routed.get_mut(place);
         if is_routed.as_deref() == Some(&true) {
@@ -122,19 +139,24 @@ impl Diversion {
 
 impl Drop for Diversion {
     fn drop(&mut self) {
-        if let Err(error) = self.divert([]) {
+        if let Err(error) = self.divert([], false) {
             tracing::warn!(%error, "the host's own packets are still diverted");
         }
     }
 }
 
 /// A policy rule: these packets of the host's own go by this table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Rule {
-    of: Diverted,
-    /// First and last of the destination ports, in whose place ICMP has its type and code; 0 for all of them.
-    destination: (u16, u16),
-    table: u32,
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Rule {
+    /// Those from somewhere.
+    From {
+        of: Diverted,
+        /// First and last of the destination ports, in whose place ICMP has its type and code; 0 for all of them.
+        destination: (u16, u16),
+        table: u32,
+    },
+    /// Those of sockets that are bound to the device.
+    Bound { is_ipv4: bool, device: String, table: u32 },
 }
 
 impl Rule {
@@ -143,11 +165,31 @@ impl Rule {
         let (protocol, unreachable) = if of.address.is_ipv4() { (ICMP, 3) } else { (ICMPV6, 1) };
         let codes = (u16::from_be_bytes([unreachable, 0]), u16::from_be_bytes([unreachable, u8::MAX]));
         let unreachable = Diverted { address: of.address, protocol, port: 0 };
-        [Self { of, destination: (0, 0), table }, Self { of: unreachable, destination: codes, table }]
+        [
+            Self::From { of, destination: (0, 0), table },
+            Self::From { of: unreachable, destination: codes, table },
+        ]
     }
 
     const fn table(&self) -> u32 {
-        self.table
+        match self {
+            Self::From { table, .. } | Self::Bound { table, .. } => *table,
+        }
+    }
+
+    const fn is_ipv4(&self) -> bool {
+        match self {
+            Self::From { of, .. } => of.address.is_ipv4(),
+            Self::Bound { is_ipv4, .. } => *is_ipv4,
+        }
+    }
+
+    /// Whose packets it is for, in words.
+    fn whose(&self) -> String {
+        match self {
+            Self::From { of, .. } => format!("packets from {}", of.address),
+            Self::Bound { device, .. } => format!("sockets bound to {device}"),
+        }
     }
 
     fn dump(netlink: &mut Netlink) -> Result<Vec<Self>, Error> {
@@ -166,36 +208,40 @@ impl Rule {
 
     fn add(&self, netlink: &mut Netlink) -> Result<bool, Error> {
         let message = RouteNetlinkMessage::NewRule(self.to_message());
-        let action = || format!("add a rule for packets from {}", self.of.address);
+        let action = || format!("add a rule for {}", self.whose());
         changed(netlink.request(message, NLM_F_CREATE | NLM_F_EXCL, &action), Errno::EEXIST)
     }
 
     fn delete(&self, netlink: &mut Netlink) -> Result<bool, Error> {
         let message = RouteNetlinkMessage::DelRule(self.to_message());
-        let action = || format!("delete a rule for packets from {}", self.of.address);
+        let action = || format!("delete a rule for {}", self.whose());
         changed(netlink.request(message, 0, &action), Errno::ENOENT)
     }
 
-    fn to_message(self) -> RuleMessage {
+    fn to_message(&self) -> RuleMessage {
         let mut message = RuleMessage::default();
-        message.header.family =
-            if self.of.address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
-        message.header.src_len = IpNet::from(self.of.address).prefix_len();
+        message.header.family = if self.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
         message.header.action = RuleAction::ToTable;
         let attributes = &mut message.attributes;
-        attributes.push(RuleAttribute::Source(self.of.address));
-        attributes.push(RuleAttribute::Iifname(OWN.to_owned()));
         attributes.push(RuleAttribute::Priority(PRIORITY));
-        attributes.push(RuleAttribute::Table(self.table));
+        attributes.push(RuleAttribute::Table(self.table()));
         attributes.push(RuleAttribute::Protocol(RouteProtocol::Static));
-        attributes.push(RuleAttribute::IpProtocol(IpProtocol::from(i32::from(self.of.protocol))));
-        if self.of.port != 0 {
-            let range = RulePortRange { start: self.of.port, end: self.of.port };
-            attributes.push(RuleAttribute::SourcePortRange(range));
-        }
-        let (start, end) = self.destination;
-        if end != 0 {
-            attributes.push(RuleAttribute::DestinationPortRange(RulePortRange { start, end }));
+        match self {
+            Self::From { of, destination, .. } => {
+                message.header.src_len = IpNet::from(of.address).prefix_len();
+                attributes.push(RuleAttribute::Source(of.address));
+                attributes.push(RuleAttribute::Iifname(OWN.to_owned()));
+                attributes.push(RuleAttribute::IpProtocol(IpProtocol::from(i32::from(of.protocol))));
+                if of.port != 0 {
+                    let range = RulePortRange { start: of.port, end: of.port };
+                    attributes.push(RuleAttribute::SourcePortRange(range));
+                }
+                let (start, end) = *destination;
+                if end != 0 {
+                    attributes.push(RuleAttribute::DestinationPortRange(RulePortRange { start, end }));
+                }
+            }
+            Self::Bound { device, .. } => attributes.push(RuleAttribute::Oifname(device.clone())),
         }
         message
     }
@@ -203,9 +249,11 @@ impl Rule {
     /// A rule of a diversion; `None` for anybody else's.
     fn from_message(message: &RuleMessage) -> Option<Self> {
         let (mut address, mut table, mut protocol, mut port, mut destination) = (None, 0, 0, 0, (0, 0));
+        let mut bound = None;
         for attribute in &message.attributes {
             match attribute {
                 RuleAttribute::Source(ip) => address = Some(*ip),
+                RuleAttribute::Oifname(device) => bound = Some(device.clone()),
                 RuleAttribute::Table(number) => table = *number,
                 RuleAttribute::IpProtocol(number) => protocol = u8::try_from(i32::from(*number)).ok()?,
                 RuleAttribute::SourcePortRange(range) => port = range.start,
@@ -213,8 +261,14 @@ impl Rule {
                 _ => {}
             }
         }
-        let of = Diverted { address: address?, protocol, port };
-        (TABLES..TABLES + DEVICES).contains(&table).then_some(Self { of, destination, table })
+        if !(TABLES..TABLES + DEVICES).contains(&table) {
+            return None;
+        }
+        if let Some(device) = bound {
+            let is_ipv4 = message.header.family == AddressFamily::Inet;
+            return Some(Self::Bound { is_ipv4, device, table });
+        }
+        Some(Self::From { of: Diverted { address: address?, protocol, port }, destination, table })
     }
 }
 
@@ -230,6 +284,10 @@ mod tests {
                 assert_eq!(Rule::from_message(&rule.to_message()), Some(rule));
             }
         }
+        for is_ipv4 in [true, false] {
+            let rule = Rule::Bound { is_ipv4, device: "lvsd0".to_owned(), table: TABLES + 5 };
+            assert_eq!(Rule::from_message(&rule.to_message()), Some(rule));
+        }
     }
 
     #[test]
@@ -243,14 +301,11 @@ mod tests {
     #[test]
     fn an_unreachable_is_told_by_its_type_where_others_have_ports() {
         let of = |address: &str| Diverted { address: address.parse().unwrap(), protocol: 17, port: 53 };
-        let unreachable = |address| Rule::both(of(address), TABLES)[1];
-        assert_eq!(
-            (unreachable("10.0.0.1").of.protocol, unreachable("10.0.0.1").destination),
-            (1, (0x300, 0x3ff))
-        );
-        assert_eq!(
-            (unreachable("fd00::1").of.protocol, unreachable("fd00::1").destination),
-            (58, (0x100, 0x1ff))
-        );
+        let unreachable = |address| match Rule::both(of(address), TABLES) {
+            [_, Rule::From { of, destination, .. }] => (of.protocol, destination),
+            [_, Rule::Bound { .. }] => panic!("it is bound to nothing"),
+        };
+        assert_eq!(unreachable("10.0.0.1"), (1, (0x300, 0x3ff)));
+        assert_eq!(unreachable("fd00::1"), (58, (0x100, 0x1ff)));
     }
 }

@@ -5,13 +5,13 @@ use std::hash::{BuildHasher, RandomState};
 use hickory_proto::op::{Message, MessageType, OpCode, Query, ResponseCode};
 use hickory_proto::rr::{Name, RecordType};
 
-use super::{Endpoint, Failure, socket};
+use super::{Failure, Target, socket};
 use crate::declared::DnsType;
 
 /// The longest answer that is read: without EDNS there are none over 512 bytes.
 const LONGEST: usize = 4096;
 
-pub(super) async fn check(endpoint: &Endpoint, kind: DnsType, name: &str) -> Result<(), Failure> {
+pub(super) async fn check(target: &Target<'_>, kind: DnsType, name: &str) -> Result<(), Failure> {
     let mut name = Name::from_ascii(name).map_err(|error| Failure::Unusable(format!("{name}: {error}")))?;
     name.set_fqdn(true);
     // Seeded anew for each: nobody guesses the number of a question.
@@ -22,7 +22,7 @@ pub(super) async fn check(endpoint: &Endpoint, kind: DnsType, name: &str) -> Res
     question.add_query(query.clone());
     let bytes = question.to_vec().map_err(|error| Failure::Unusable(error.to_string()))?;
 
-    let socket = socket::datagrams(endpoint).await?;
+    let socket = target.datagrams().await?;
     socket.send(&bytes).await.map_err(|error| socket::failure(&error))?;
     let mut answer = [0; LONGEST];
     loop {

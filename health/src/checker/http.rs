@@ -15,8 +15,8 @@ use md5::{Digest, Md5};
 use regex::bytes::Regex;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::{patterns::Patterns, socket, tls};
-use crate::declared::{Endpoint, HttpCheck, HttpProtocol, HttpUrl, Pattern};
+use super::{Target, patterns::Patterns, socket, tls};
+use crate::declared::{HttpCheck, HttpProtocol, HttpUrl, Pattern};
 use crate::judge::Failure;
 
 /// How much of a body is read.
@@ -37,20 +37,20 @@ impl Fetcher {
         &self,
         check: &HttpCheck,
         page: usize,
-        endpoint: &Endpoint,
+        target: &Target<'_>,
     ) -> Result<(), Failure> {
         let Some(url) = check.urls.get(page) else {
             return Err(Failure::Unusable("the check has no page".to_owned()));
         };
         let regex = url.pattern.as_ref().map(|pattern| self.patterns.compiled(pattern)).transpose()?;
-        let request = request(check, url, endpoint.address)?;
+        let request = request(check, url, target.endpoint.address)?;
         let look = Look { url, regex: regex.as_deref() };
-        let stream = socket::connect(endpoint).await?;
+        let stream = target.connect().await?;
         match &check.tls {
             None => converse(stream, request, look).await,
             Some(sni) => {
                 let name = sni.name.as_deref().or(url.virtualhost.as_deref()).filter(|_| sni.enabled);
-                let name = tls::server_name(name, endpoint.address.ip())?;
+                let name = tls::server_name(name, target.endpoint.address.ip())?;
                 converse(self.tls.open(stream, name).await?, request, look).await
             }
         }

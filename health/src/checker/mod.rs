@@ -1,5 +1,6 @@
 //! Making the attempts: each kind of check speaks its protocol to a real server, within bounds of time and size.
 
+mod data;
 mod dns;
 mod file;
 mod http;
@@ -12,17 +13,20 @@ mod tcp;
 mod tls;
 mod udp;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::timeout;
 
-use crate::declared::{Check, CheckKind, Endpoint, Globals, Script};
+use crate::declared::{Check, CheckKind, Globals, Script};
 use crate::judge::{Failure, Outcome};
 use http::Fetcher;
 use patterns::Patterns;
 use program::Rules;
+use socket::Target;
 use tls::Connector;
 
+pub use data::{DataPath, Flow, Lead, Start};
 pub use file::read_file;
 
 /// Makes attempts; what they share is kept here.
@@ -30,6 +34,7 @@ pub use file::read_file;
 pub struct Checkers {
     rules: Rules,
     fetcher: Fetcher,
+    data: Option<Arc<dyn DataPath>>,
 }
 
 impl Checkers {
@@ -38,7 +43,15 @@ impl Checkers {
         Self {
             rules: Rules { user: globals.script_user.clone(), is_strict: globals.script_security },
             fetcher: Fetcher { tls: Connector::new(&globals.tls), patterns: Patterns::default() },
+            data: None,
         }
+    }
+
+    /// The same, with a way for checks that go the way of the traffic; without one they cannot be made.
+    #[must_use]
+    pub fn by_way_of(mut self, data: Option<Arc<dyn DataPath>>) -> Self {
+        self.data = data;
+        self
     }
 
     /// Makes one attempt of a check: that of its `page`, where it has several. It ends after the check's
@@ -47,16 +60,16 @@ impl Checkers {
     /// It must be awaited within a tokio runtime that has its time and its sockets enabled.
     pub async fn attempt(&self, check: &Check, page: usize) -> Outcome {
         let patience = check.timing.connect_timeout;
-        let endpoint = &check.endpoint;
+        let target = &Target { endpoint: &check.endpoint, data: self.data.as_deref() };
         let result = match &check.kind {
-            CheckKind::Tcp => within(patience, tcp::check(endpoint)).await,
+            CheckKind::Tcp => within(patience, tcp::check(target)).await,
             CheckKind::Misc(misc) => return program::check(misc, &self.rules).await,
             CheckKind::File(file) => return read_file(file),
-            CheckKind::Http(http) => within(patience, self.fetcher.check(http, page, endpoint)).await,
-            CheckKind::Smtp { helo_name } => within(patience, smtp::check(endpoint, helo_name)).await,
-            CheckKind::Dns { kind, name } => within(patience, dns::check(endpoint, *kind, name)).await,
-            CheckKind::Udp(udp) => udp::check(endpoint, udp, patience).await,
-            CheckKind::Ping => within(patience, ping::check(endpoint)).await,
+            CheckKind::Http(http) => within(patience, self.fetcher.check(http, page, target)).await,
+            CheckKind::Smtp { helo_name } => within(patience, smtp::check(target, helo_name)).await,
+            CheckKind::Dns { kind, name } => within(patience, dns::check(target, *kind, name)).await,
+            CheckKind::Udp(udp) => udp::check(target, udp, patience).await,
+            CheckKind::Ping => within(patience, ping::check(&check.endpoint)).await,
         };
         match result {
             Ok(()) => Outcome::SUCCESS,

@@ -7,7 +7,8 @@ use std::net::SocketAddr;
 use socket2::{Protocol, Socket, Type};
 use tokio::net::UdpSocket;
 
-use super::{Endpoint, Failure, socket};
+use super::{Failure, socket};
+use crate::declared::Endpoint;
 
 /// Type of an echo request and of its reply, IPv4.
 const ECHO: (u8, u8) = (8, 0);

@@ -1,17 +1,17 @@
 //! `SMTP_CHECK`: a mail server greets, takes a HELO, and lets us go (RFC 5321 sections 3.1, 3.2 and 3.8).
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Take};
-use tokio::net::TcpStream;
 
-use super::{Endpoint, Failure, socket};
+use super::socket::Connection;
+use super::{Failure, Target, socket};
 
 /// How much a server may say in all.
 const LONGEST: u64 = 16 << 10;
 
-type Conversation = BufReader<Take<TcpStream>>;
+type Conversation = BufReader<Take<Connection>>;
 
-pub(super) async fn check(endpoint: &Endpoint, helo_name: &str) -> Result<(), Failure> {
-    let stream = socket::connect(endpoint).await?;
+pub(super) async fn check(target: &Target<'_>, helo_name: &str) -> Result<(), Failure> {
+    let stream = target.connect().await?;
     let mut conversation = BufReader::new(stream.take(LONGEST));
     expect(&mut conversation, 220).await?;
     say(&mut conversation, &format!("HELO {helo_name}\r\n")).await?;

@@ -1,26 +1,128 @@
-//! Sockets as a check wants them: its source, its interface, its mark.
+//! Sockets as a check wants them: its source, its interface, its mark, and the way its packets take.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::ops::Deref;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpSocket, TcpStream, UdpSocket};
 
-use crate::declared::Endpoint;
+use super::data::{DataPath, Flow, Lead};
+use crate::declared::{Endpoint, Path};
 use crate::judge::Failure;
 
-/// A connection to the endpoint.
-pub(super) async fn connect(endpoint: &Endpoint) -> Result<TcpStream, Failure> {
-    let socket = open(endpoint, Type::STREAM, Protocol::TCP).map_err(|error| on_host(&error))?;
-    TcpSocket::from_std_stream(socket.into()).connect(endpoint.address).await.map_err(|error| failure(&error))
+/// Whom a check speaks to, with what leads it there.
+#[derive(Clone, Copy)]
+pub(super) struct Target<'a> {
+    pub(super) endpoint: &'a Endpoint,
+    pub(super) data: Option<&'a dyn DataPath>,
 }
 
-/// A datagram socket that speaks to the endpoint, and hears nobody else.
-pub(super) async fn datagrams(endpoint: &Endpoint) -> Result<UdpSocket, Failure> {
-    let socket = open(endpoint, Type::DGRAM, Protocol::UDP).map_err(|error| on_host(&error))?;
-    let socket = UdpSocket::from_std(socket.into()).map_err(|error| on_host(&error))?;
-    socket.connect(endpoint.address).await.map_err(|error| failure(&error))?;
-    Ok(socket)
+impl Target<'_> {
+    /// A connection.
+    pub(super) async fn connect(&self) -> Result<Connection, Failure> {
+        let way = self.way(true)?;
+        let socket = TcpSocket::from_std_stream(way.socket.into());
+        let stream = socket.connect(way.address).await.map_err(|error| failure(&error))?;
+        Ok(Connection { stream, _lead: way.lead })
+    }
+
+    /// A datagram socket that hears nobody else.
+    pub(super) async fn datagrams(&self) -> Result<Datagrams, Failure> {
+        let way = self.way(false)?;
+        let socket = UdpSocket::from_std(way.socket.into()).map_err(|error| on_host(&error))?;
+        socket.connect(way.address).await.map_err(|error| failure(&error))?;
+        Ok(Datagrams { socket, _lead: way.lead })
+    }
+
+    /// A socket, and whom to connect it to.
+    fn way(&self, is_tcp: bool) -> Result<Way, Failure> {
+        let (kind, protocol) =
+            if is_tcp { (Type::STREAM, Protocol::TCP) } else { (Type::DGRAM, Protocol::UDP) };
+        let Path::Data(server) = self.endpoint.path else {
+            let socket = open(self.endpoint, kind, protocol).map_err(|error| on_host(&error))?;
+            return Ok(Way { socket, address: self.endpoint.address, lead: None });
+        };
+        let target = self.endpoint.address;
+        let data = self.data.ok_or_else(|| Failure::Host("nothing is forwarded here".to_owned()))?;
+        let Some(start) = data.start(is_tcp, target, server).map_err(Failure::Host)? else {
+            let own = Endpoint { address: server, ..self.endpoint.clone() };
+            let socket = open(&own, kind, protocol).map_err(|error| on_host(&error))?;
+            return Ok(Way { socket, address: server, lead: None });
+        };
+        let mut bound = self.endpoint.clone();
+        bound.bind.interface = Some(start.interface);
+        bound.bind.address.get_or_insert(start.address);
+        let socket = open(&bound, kind, protocol).and_then(|socket| {
+            if is_tcp {
+                // Its end is a reset: all our flows to one virtual server share their numbers of ports, and none can be
+                // kept waiting for a minute after each.
+                socket.set_linger(Some(Duration::ZERO))?;
+            }
+            let from = socket.local_addr()?.as_socket();
+            Ok((socket, from.ok_or(io::ErrorKind::AddrNotAvailable)?))
+        });
+        let (socket, from) = socket.map_err(|error| on_host(&error))?;
+        let lead = data.lead(Flow { is_tcp, from, to: target }, server);
+        Ok(Way { socket, address: target, lead: Some(lead) })
+    }
+}
+
+/// A socket that is not connected yet.
+struct Way {
+    socket: Socket,
+    address: SocketAddr,
+    lead: Option<Lead>,
+}
+
+/// A connection; it is led where it goes until after it is closed.
+#[derive(Debug)]
+pub(super) struct Connection {
+    stream: TcpStream,
+    _lead: Option<Lead>,
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+/// A datagram socket; its datagrams are led where they go as long as it lives.
+#[derive(Debug)]
+pub(super) struct Datagrams {
+    socket: UdpSocket,
+    _lead: Option<Lead>,
+}
+
+impl Deref for Datagrams {
+    type Target = UdpSocket;
+
+    fn deref(&self) -> &UdpSocket {
+        &self.socket
+    }
 }
 
 /// A socket with the endpoint's source, interface and mark.

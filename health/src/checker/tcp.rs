@@ -1,10 +1,10 @@
 //! `TCP_CHECK`: a connection can be made.
 
-use super::{Endpoint, Failure, socket};
+use super::{Failure, Target};
 
-pub(super) async fn check(endpoint: &Endpoint) -> Result<(), Failure> {
-    let stream = socket::connect(endpoint).await?;
+pub(super) async fn check(target: &Target<'_>) -> Result<(), Failure> {
+    let connection = target.connect().await?;
     // A FIN is owed to the server; it can do nothing with the port's number waiting on our side.
-    drop(stream);
+    drop(connection);
     Ok(())
 }

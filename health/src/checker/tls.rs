@@ -9,10 +9,10 @@ use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
-use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use super::socket::Connection;
 use crate::declared::Tls;
 use crate::judge::Failure;
 
@@ -28,9 +28,9 @@ impl Connector {
     /// Opens TLS; the server is told `name`, or none when it is an address.
     pub(super) async fn open(
         &self,
-        stream: TcpStream,
+        stream: Connection,
         name: ServerName<'static>,
-    ) -> Result<TlsStream<TcpStream>, Failure> {
+    ) -> Result<TlsStream<Connection>, Failure> {
         let config = self.0.as_ref().map_err(|error| Failure::Unusable(error.clone()))?;
         let opened = TlsConnector::from(Arc::clone(config)).connect(name, stream).await;
         opened.map_err(|error| match error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {

@@ -5,15 +5,15 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::{Endpoint, Failure, socket};
+use super::{Failure, Target, socket};
 use crate::declared::{Reply, UdpCheck};
 
 /// The longest datagram there is.
 const LONGEST: usize = 65_535;
 
 /// Sends, and waits for `patience`: for the reply, or for ICMP to say that nobody is there.
-pub(super) async fn check(endpoint: &Endpoint, check: &UdpCheck, patience: Duration) -> Result<(), Failure> {
-    let socket = socket::datagrams(endpoint).await?;
+pub(super) async fn check(target: &Target<'_>, check: &UdpCheck, patience: Duration) -> Result<(), Failure> {
+    let socket = target.datagrams().await?;
     let payload = check.payload.clone().unwrap_or_else(random);
     socket.send(&payload).await.map_err(|error| socket::failure(&error))?;
     let mut reply = vec![0; LONGEST];

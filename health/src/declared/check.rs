@@ -82,8 +82,12 @@ impl CheckKind {
 /// Whom a check speaks to, and from where.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Endpoint {
-    /// The real server's address and port, or `connect_ip` and `connect_port` where those were given.
+    /// The real server's address and port, or `connect_ip` and `connect_port` where those were given; by the way of the
+    /// traffic ([`Path::Data`]) the virtual server's.
     pub address: SocketAddr,
+    /// Which way its packets take there.
+    #[serde(default)]
+    pub path: Path,
     /// Where the check comes from.
     #[serde(default)]
     pub bind: Bind,
@@ -95,8 +99,20 @@ pub struct Endpoint {
 impl Endpoint {
     /// An address reached in the ordinary way.
     pub fn new(address: SocketAddr) -> Self {
-        Self { address, bind: Bind::default(), fwmark: 0 }
+        Self { address, path: Path::Host, bind: Bind::default(), fwmark: 0 }
     }
+}
+
+/// Which way the packets of a check take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Path {
+    /// That of the host's own packets, by its routes.
+    #[default]
+    Host,
+    /// That of the traffic: they are sent to the virtual server and, whichever server would be chosen, to this one, as
+    /// the virtual server's packets are. For checks that speak TCP or UDP.
+    Data(SocketAddr),
 }
 
 /// Where a check comes from; by default wherever the host's routes say.

@@ -10,7 +10,7 @@ mod timing;
 mod udp;
 mod virtual_server;
 
-pub use check::{Bind, Check, CheckKind, DnsType, Endpoint, FileCheck, MiscCheck};
+pub use check::{Bind, Check, CheckKind, DnsType, Endpoint, FileCheck, MiscCheck, Path};
 pub use http::{HttpCheck, HttpProtocol, HttpUrl, Pattern, PatternError, RegexOption, Sni};
 pub use script::{Script, User};
 pub use timing::{KindDefaults, Timers, Timing};

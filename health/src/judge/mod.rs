@@ -206,6 +206,7 @@ impl Judge {
         Some(CheckReport {
             keyword: probe.check.kind.keyword().to_owned(),
             target: probe.check.endpoint.address,
+            path: probe.check.endpoint.path,
             is_up: link.is_up,
             has_run: probe.has_run,
             since: probe.since,

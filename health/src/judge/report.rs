@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::moment::Moment;
 use super::outcome::Outcome;
+use crate::declared::Path;
 
 /// A virtual server as it stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,6 +50,8 @@ pub struct CheckReport {
     pub keyword: String,
     /// Whom it asks.
     pub target: SocketAddr,
+    /// Which way its packets take there.
+    pub path: Path,
     /// What it says of the server, or what is assumed until it says something.
     pub is_up: bool,
     /// It has said something.

@@ -74,6 +74,7 @@ impl Lane {
                 Direction::ToServer => self.about_reply(conn, snapshot, arrival),
             });
         let about = about.or_else(|| self.about_half(plane, snapshot, arrival, &quoted));
+        let about = about.or_else(|| about_probe(plane, &quoted));
         match about {
             Some(About::ToClient(passage)) => self.translate(plane, snapshot, arrival, &quoted, &passage),
             Some(About::ToServer(passage)) => match passage.rewrite {
@@ -240,6 +241,12 @@ impl Lane {
             Err(reason) => Verdict::Drop(reason),
         }
     }
+}
+
+/// An error about what the host itself said to a server behind NAT.
+fn about_probe(plane: &Plane, quoted: &Quoted) -> Option<About> {
+    let service = plane.probes().answer(&quoted.flow().reversed())?;
+    Some(About::ToClient(Passage::to_client(NextHop::Local, service.ip(), service.port())))
 }
 
 /// True for a server whose tunnel is of this kind; its checksums do not matter.

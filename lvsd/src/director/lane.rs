@@ -215,7 +215,8 @@ impl Lane {
             }),
             None if arrival.ingress == PortId::HOST => self.own_stray(plane, snapshot, arrival, &key),
             // The host's own address on the wire: the kernel's routing refuses it before IPVS sees it.
-            None if snapshot.is_local(key.src) => Verdict::Drop(DropReason::MartianSource),
+            None if snapshot.is_local(key.src) => Self::answer_to_probe(plane, arrival, &key)
+                .unwrap_or(Verdict::Drop(DropReason::MartianSource)),
             None if snapshot.is_local(key.dst) || snapshot.takes_in(&key, arrival.ingress) => {
                 self.begin(plane, snapshot, arrival, &key)
             }
@@ -241,7 +242,7 @@ impl Lane {
         match self.schedule(plane, snapshot, arrival, key) {
             Scheduled::To(passage) => self.carry(plane, snapshot, arrival, &passage),
             Scheduled::Drop(reason) => Verdict::Drop(reason),
-            Scheduled::NotOurs => Verdict::ToHost,
+            Scheduled::NotOurs => Self::answer_to_probe(plane, arrival, key).unwrap_or(Verdict::ToHost),
             Scheduled::Nobody => self.unreachable(snapshot, arrival),
             Scheduled::Raced => {
                 let known = self.known(plane, snapshot, arrival, key);

@@ -4,7 +4,7 @@
 //!             +- known: to its server or back to its client (known); FTP's talk is read (ftp)
 //! frame ------+- new and local: a service's? choose a server (schedule, persist)
 //!  headers    +- ICMP error: about one of the above? (icmp)
-//!  read once  +- sent by the host itself: as one of its servers? (own)
+//!  read once  +- sent by the host itself: as one of its servers? (own) for a check? (probe)
 //!             +- else the host's
 //! ```
 //!
@@ -29,6 +29,7 @@ mod path_mtu;
 mod persist;
 mod pieces;
 mod plane;
+mod probe;
 mod reassembly;
 mod reply;
 mod schedule;
@@ -46,6 +47,7 @@ use lvs_forward::{DropReason, Headers, Packet, PortId, Verdict};
 pub use binding::{Binding, Method, Role};
 pub(crate) use passage::encapsulation;
 pub use plane::{Account, Plane};
+pub use probe::Probes;
 pub(crate) use state::Connection;
 
 use crate::snapshot::Snapshot;

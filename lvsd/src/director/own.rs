@@ -43,7 +43,7 @@ impl Lane {
         }
     }
 
-    /// A packet the host sends that belongs to no connection: a server's first, or none of a service's.
+    /// A packet the host sends that belongs to no connection: a check's, a server's first, or none of a service's.
     pub(super) fn own_stray(
         &mut self,
         plane: &Plane,
@@ -51,7 +51,8 @@ impl Lane {
         arrival: &mut Arrival<'_, '_>,
         key: &FlowKey,
     ) -> Verdict {
-        match self.originate(plane, snapshot, arrival, key) {
+        let begun = self.request(plane, snapshot, arrival, key);
+        match begun.or_else(|| self.originate(plane, snapshot, arrival, key)) {
             Some(verdict) => verdict,
             None => self.pass_on(plane, snapshot, arrival),
         }

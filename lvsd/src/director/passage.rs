@@ -26,7 +26,19 @@ impl Passage {
         method: Method,
         server: SocketAddr,
     ) -> Result<Self, DropReason> {
-        let next = hop.next?;
+        Self::over(snapshot, hop.next?, hop.source, hop.method, method, server)
+    }
+
+    /// The passage to `server` by way of `next`. A tunnel has its parameters from `declared`, and `source` in its outer
+    /// header.
+    pub(super) fn over(
+        snapshot: &Snapshot,
+        next: NextHop,
+        source: Option<IpAddr>,
+        declared: ForwardMethod,
+        method: Method,
+        server: SocketAddr,
+    ) -> Result<Self, DropReason> {
         let rewrite = match method {
             Method::Masquerade => {
                 Rewrite::Nat(Nat { end: End::Destination, addr: server.ip(), port: server.port() })
@@ -35,9 +47,9 @@ impl Passage {
             // A local server takes the packet as it is.
             Method::Tunnel if next == NextHop::Local => Rewrite::Direct,
             Method::Tunnel => Rewrite::Tunnel(Tunnel {
-                local: hop.source.ok_or(DropReason::NoRoute)?,
+                local: source.ok_or(DropReason::NoRoute)?,
                 remote: server.ip(),
-                encapsulation: encapsulation(hop.method),
+                encapsulation: encapsulation(declared),
                 pmtu_disc: snapshot.sysctls.pmtu_disc != 0,
             }),
         };

@@ -19,6 +19,7 @@ use crate::snapshot::Snapshot;
 
 use super::binding::{Binding, Method};
 use super::path_mtu::PathMtus;
+use super::probe::Probes;
 use super::state::Connection;
 use super::throttle::Throttle;
 
@@ -41,6 +42,7 @@ pub struct Plane {
     /// How many connections wait for a client whose port is not known (the kernel's `ip_vs_conn_no_cport_cnt`).
     unclaimed: Arc<AtomicU32>,
     cache: OnceLock<Cache>,
+    probes: Probes,
 }
 
 impl Plane {
@@ -58,6 +60,7 @@ impl Plane {
             path_mtus: PathMtus::default(),
             unclaimed: Arc::default(),
             cache: OnceLock::new(),
+            probes: Probes::default(),
         }
     }
 
@@ -68,6 +71,11 @@ impl Plane {
 
     pub(super) const fn unclaimed(&self) -> &Arc<AtomicU32> {
         &self.unclaimed
+    }
+
+    /// What the host itself says to services for the sake of its checks.
+    pub const fn probes(&self) -> &Probes {
+        &self.probes
     }
 
     /// How many workers there are counters for.

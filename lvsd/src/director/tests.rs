@@ -16,6 +16,7 @@ mod order;
 mod own;
 mod path_mtu;
 mod persistence;
+mod probe;
 mod sctp;
 mod shortage;
 mod sysctls;

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use lvs_health::declared::Path;
 use lvs_health::judge::{CheckReport, Moment, Outcome, PoolReport, ServerReport};
 use serde::{Deserialize, Serialize};
 
@@ -47,6 +48,8 @@ pub struct CheckListing {
     pub check: String,
     /// Whom it asks.
     pub target: SocketAddr,
+    /// Which way its packets take: `host`, or `data` for that of the traffic.
+    pub path: String,
     /// What it says of the server, or what is assumed until it says something.
     pub is_up: bool,
     /// It has said something.
@@ -92,6 +95,11 @@ fn check(check: &CheckReport, now: Moment) -> CheckListing {
     CheckListing {
         check: check.keyword.clone(),
         target: check.target,
+        path: match check.path {
+            Path::Host => "host",
+            Path::Data(_) => "data",
+        }
+        .to_owned(),
         is_up: check.is_up,
         has_run: check.has_run,
         since: check.since.map(ago),

@@ -14,6 +14,7 @@ mod declared;
 mod listing;
 mod notify;
 mod thread;
+mod traffic;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -22,7 +23,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use std::{fmt, io};
 
-use lvs_health::checker::{self, Checkers};
+use lvs_health::checker::{self, Checkers, DataPath};
 use lvs_health::declared::Fifo;
 use lvs_health::judge::{Judge, Moment, Notice};
 use parking_lot::Mutex;
@@ -30,6 +31,7 @@ use tokio::sync::Notify;
 
 pub use declared::{Declared, VirtualServer, name};
 pub use listing::{CheckListing, HealthListing, ServerHealth};
+pub use traffic::{Answering, Traffic};
 
 use crate::message::{Request, Response, ServiceId};
 use apply::Applier;
@@ -66,6 +68,7 @@ struct State {
     judge: Judge,
     applier: Applier,
     checkers: Arc<Checkers>,
+    traffic: Option<Traffic>,
     fifos: Vec<Fifo>,
     /// The host's addresses, as far as they are known.
     addresses: Option<Vec<IpAddr>>,
@@ -79,16 +82,21 @@ impl fmt::Debug for Shared {
 }
 
 /// Starts the checks. The services that `declared` speaks of must be there, without servers; when this returns they
-/// have those they begin with.
+/// have those they begin with. Checks can go the way of the traffic only where there is `traffic`.
 ///
 /// # Errors
 /// The thread cannot be started.
-pub fn start(declared: Declared, services: Arc<dyn Services>) -> io::Result<Health> {
+pub fn start(
+    declared: Declared,
+    services: Arc<dyn Services>,
+    traffic: Option<Traffic>,
+) -> io::Result<Health> {
     let shared = Arc::new(Shared {
         state: Mutex::new(State {
             judge: Judge::new(seed()),
             applier: Applier::default(),
             checkers: Arc::new(Checkers::new(&declared.globals)),
+            traffic,
             fifos: Vec::new(),
             addresses: None,
             notices: Vec::new(),
@@ -134,7 +142,11 @@ impl Handle {
         let now = self.0.now();
         let mut state = self.0.state.lock();
         let state = &mut *state;
-        state.checkers = Arc::new(Checkers::new(&declared.globals));
+        if let Some(traffic) = &state.traffic {
+            traffic.follow(&declared.virtual_servers);
+        }
+        let data = state.traffic.clone().map(|traffic| Arc::new(traffic) as Arc<dyn DataPath>);
+        state.checkers = Arc::new(Checkers::new(&declared.globals).by_way_of(data));
         state.fifos.clone_from(&declared.globals.fifos);
         let before = state.applier.take_over(&declared.virtual_servers);
         let checked = declared.virtual_servers.into_iter().map(|server| server.checked).collect();

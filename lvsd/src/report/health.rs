@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use crate::message::{CheckListing, HealthListing, ServerHealth};
 
-/// The columns of a line: server, state, weight, check, result, when.
-type Row = [String; 6];
+/// The columns of a line: server, state, weight, check, path, result, when.
+type Row = [String; 7];
 
 /// A table for each virtual server, all with the same columns.
 pub(super) fn text(virtual_servers: &[HealthListing]) -> String {
@@ -14,7 +14,7 @@ pub(super) fn text(virtual_servers: &[HealthListing]) -> String {
     }
     let tables: Vec<Vec<Row>> =
         virtual_servers.iter().map(|pool| pool.servers.iter().flat_map(rows).collect()).collect();
-    let mut widths = [0; 6];
+    let mut widths = [0; 7];
     for row in tables.iter().flatten() {
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = cell.chars().count().max(*width);
@@ -47,28 +47,32 @@ fn heading(pool: &HealthListing) -> String {
 fn rows(server: &ServerHealth) -> Vec<Row> {
     let state = if server.is_up { "up" } else { "down" };
     let weight = server.weight.map_or_else(|| "out".to_owned(), |weight| format!("weight {weight}"));
-    let first = |checked: [String; 3]| {
-        let [check, result, when] = checked;
-        [server.address.to_string(), state.to_owned(), weight.clone(), check, result, when]
+    let first = |checked: [String; 4]| {
+        let [check, path, result, when] = checked;
+        [server.address.to_string(), state.to_owned(), weight.clone(), check, path, result, when]
     };
     if server.checks.is_empty() {
-        return vec![first(["not checked".to_owned(), String::new(), String::new()])];
+        return vec![first(["not checked".to_owned(), String::new(), String::new(), String::new()])];
     }
     let empty = || String::new();
     let row = |(index, check): (usize, &CheckListing)| {
-        let [name, result, when] = cells(check, server);
-        if index == 0 { first([name, result, when]) } else { [empty(), empty(), empty(), name, result, when] }
+        let [name, path, result, when] = cells(check, server);
+        if index == 0 {
+            first([name, path, result, when])
+        } else {
+            [empty(), empty(), empty(), name, path, result, when]
+        }
     };
     server.checks.iter().enumerate().map(row).collect()
 }
 
-fn cells(check: &CheckListing, server: &ServerHealth) -> [String; 3] {
+fn cells(check: &CheckListing, server: &ServerHealth) -> [String; 4] {
     let target = if check.target == server.address { String::new() } else { format!(" {}", check.target) };
     let name = format!("{}{target}", check.check);
     let result = check.result.clone().unwrap_or_else(|| "not yet".to_owned());
     let took = check.took.map_or_else(String::new, |took| format!(" ({took:.1} ms)"));
     let when = check.ago.map_or_else(String::new, |ago| format!("{ago:.1} s ago{took}"));
-    [name, result, when]
+    [name, check.path.clone(), result, when]
 }
 
 #[cfg(test)]
@@ -79,6 +83,7 @@ mod tests {
         CheckListing {
             check: "TCP_CHECK".to_owned(),
             target: address.parse().unwrap(),
+            path: "host".to_owned(),
             is_up: result == Some("ok"),
             has_run: result.is_some(),
             since: None,
@@ -113,9 +118,9 @@ mod tests {
         };
         let expected = "\
 [192.0.2.10]:tcp:80 has its quorum: weight 3, quorum 1
-  10.0.0.1:80   up    weight 3  TCP_CHECK  ok                  1.2 s ago (0.5 ms)
-  10.0.0.12:80  down  out       TCP_CHECK  connection refused  1.2 s ago (0.5 ms)
-  10.0.0.3:80   up    out       TCP_CHECK  not yet
+  10.0.0.1:80   up    weight 3  TCP_CHECK  host  ok                  1.2 s ago (0.5 ms)
+  10.0.0.12:80  down  out       TCP_CHECK  host  connection refused  1.2 s ago (0.5 ms)
+  10.0.0.3:80   up    out       TCP_CHECK  host  not yet
 ";
         assert_eq!(text(&[pool]), expected);
     }

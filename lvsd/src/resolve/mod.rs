@@ -247,6 +247,18 @@ impl Fib {
         self.interfaces == other.interfaces && self.local == other.local && self.routes == other.routes
     }
 
+    /// The host's own addresses of a family that a packet may come from: those of the interface that packets to `dst`
+    /// leave by come first, then those of the others that the director serves.
+    pub fn own_addresses(&self, dst: IpAddr, v4: bool) -> impl Iterator<Item = IpAddr> {
+        let near = self.route(dst).and_then(|route| self.interface(route.interface));
+        let served = self.interfaces.iter().filter(|interface| interface.port.is_some());
+        let all = near.into_iter().chain(served).flat_map(|interface| &interface.addresses);
+        all.map(IpNet::addr).filter(move |address| match address {
+            IpAddr::V4(_) => v4,
+            IpAddr::V6(address) => !v4 && address.segments()[0] & 0xffc0 != 0xfe80,
+        })
+    }
+
     /// The address a packet of the host's own to `dst` carries.
     pub fn source_for(&self, dst: IpAddr) -> Option<IpAddr> {
         let route = self.route(dst)?;

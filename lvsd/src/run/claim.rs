@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use lvs_conntrack::{Proto, Tick};
 use lvs_forward::io::xdp::{Claims, Endpoint, Marked, Prefix};
 
+use crate::health::Answering;
 use crate::mark::{MarkRule, PortRange};
 use crate::message::{Family, ForwardMethod, RealServer, ServiceId, ServiceListing, Transport, TunnelKind};
 use crate::snapshot::number;
@@ -23,6 +24,8 @@ const GRE: Proto = Proto(47);
 enum Claim {
     Service(Endpoint),
     Server(Endpoint),
+    /// What answers a check.
+    Answer(Endpoint),
     Tunnel(Endpoint),
     Marked(Marked),
 }
@@ -32,17 +35,21 @@ enum Claim {
 pub(super) struct Claimed(BTreeMap<Claim, Option<Tick>>);
 
 impl Claimed {
-    /// Takes the services and rules for marks as they are now; returns what to claim. `is_used` says whether
+    /// Takes the services, the rules for marks and who answers checks as they are now; returns what to claim. `is_used` says whether
     /// connections to a prefix still live: their packets go on to the director whatever became of the rule.
     pub(super) fn follow(
         &mut self,
         services: &[ServiceListing],
         marks: &[MarkRule],
+        answering: &BTreeSet<Answering>,
         now: Tick,
         is_used: impl Fn(Prefix) -> bool,
     ) -> Claims {
-        let wanted: BTreeSet<Claim> =
-            services.iter().flat_map(|service| of_service(service, marks)).collect();
+        let answer = |&(proto, from): &Answering| {
+            Claim::Answer(Endpoint { address: from.ip(), port: from.port(), proto })
+        };
+        let of_services = services.iter().flat_map(|service| of_service(service, marks));
+        let wanted: BTreeSet<Claim> = of_services.chain(answering.iter().map(answer)).collect();
         for (claim, until) in &mut self.0 {
             if wanted.contains(claim) {
                 *until = None;
@@ -56,7 +63,7 @@ impl Claimed {
         for &claim in self.0.keys() {
             match claim {
                 Claim::Service(endpoint) => claims.services.insert(endpoint),
-                Claim::Server(endpoint) => claims.servers.insert(endpoint),
+                Claim::Server(endpoint) | Claim::Answer(endpoint) => claims.servers.insert(endpoint),
                 Claim::Tunnel(endpoint) => claims.tunnels.insert(endpoint),
                 Claim::Marked(marked) => claims.marked.insert(marked),
             };
@@ -70,7 +77,7 @@ impl Claimed {
     pub(super) fn servers(&self) -> impl Iterator<Item = Endpoint> {
         self.0.keys().filter_map(|claim| match claim {
             Claim::Server(endpoint) => Some(*endpoint),
-            Claim::Service(_) | Claim::Tunnel(_) | Claim::Marked(_) => None,
+            Claim::Service(_) | Claim::Answer(_) | Claim::Tunnel(_) | Claim::Marked(_) => None,
         })
     }
 }
@@ -79,7 +86,7 @@ impl Claim {
     fn is_used(&self, is_used: impl Fn(Prefix) -> bool) -> bool {
         match self {
             Self::Marked(marked) => is_used(marked.prefix),
-            Self::Service(_) | Self::Server(_) | Self::Tunnel(_) => false,
+            Self::Service(_) | Self::Server(_) | Self::Answer(_) | Self::Tunnel(_) => false,
         }
     }
 }
@@ -208,7 +215,13 @@ mod tests {
         let rules = [rule(1, Some("192.0.2.10")), rule(2, Some("192.0.2.20")), rule(1, None)];
         let claims = |family| {
             let services = [on_mark(family, None)];
-            prefixes(&Claimed::default().follow(&services, &rules, Tick::from_millis(0), |_| false))
+            prefixes(&Claimed::default().follow(
+                &services,
+                &rules,
+                &BTreeSet::new(),
+                Tick::from_millis(0),
+                |_| false,
+            ))
         };
         let each = |prefix: &str| {
             let ports =
@@ -217,14 +230,20 @@ mod tests {
         };
         assert_eq!(claims(Family::Ipv4), [each("0.0.0.0/0"), each("192.0.2.10/32")].concat());
         assert_eq!(claims(Family::Ipv6), each("::/0"));
-        assert!(prefixes(&Claimed::default().follow(&[], &rules, Tick::from_millis(0), |_| true)).is_empty());
+        assert!(
+            prefixes(
+                &Claimed::default().follow(&[], &rules, &BTreeSet::new(), Tick::from_millis(0), |_| true)
+            )
+            .is_empty()
+        );
     }
 
     #[test]
     fn a_persistent_mark_keeps_every_port_so_the_server_answers_from_any() {
         let ports = |persistent| {
             let services = [on_mark(Family::Ipv4, persistent)];
-            let claims = Claimed::default().follow(&services, &[], Tick::from_millis(0), |_| false);
+            let claims =
+                Claimed::default().follow(&services, &[], &BTreeSet::new(), Tick::from_millis(0), |_| false);
             claims.servers.iter().map(|server| server.port).collect::<BTreeSet<u16>>()
         };
         assert_eq!(ports(None), [8080].into());
@@ -235,13 +254,17 @@ mod tests {
     fn the_packets_of_a_removed_rule_are_claimed_while_connections_use_it() {
         let services = [on_mark(Family::Ipv4, None)];
         let mut claimed = Claimed::default();
+        let none = BTreeSet::new();
         let start = Tick::from_millis(0);
         let count = |claims: Claims| claims.marked.len();
-        assert_eq!(count(claimed.follow(&services, &[rule(1, Some("192.0.2.10"))], start, |_| false)), 6);
-        assert_eq!(count(claimed.follow(&services, &[], start, |_| false)), 6);
+        assert_eq!(
+            count(claimed.follow(&services, &[rule(1, Some("192.0.2.10"))], &none, start, |_| false)),
+            6
+        );
+        assert_eq!(count(claimed.follow(&services, &[], &none, start, |_| false)), 6);
         let later = start + AFTERLIFE;
-        assert_eq!(count(claimed.follow(&services, &[], later, |_| true)), 6, "there are connections");
-        assert_eq!(count(claimed.follow(&services, &[], later, |_| false)), 6, "renewed");
-        assert_eq!(count(claimed.follow(&services, &[], later + AFTERLIFE, |_| false)), 0);
+        assert_eq!(count(claimed.follow(&services, &[], &none, later, |_| true)), 6, "there are connections");
+        assert_eq!(count(claimed.follow(&services, &[], &none, later, |_| false)), 6, "renewed");
+        assert_eq!(count(claimed.follow(&services, &[], &none, later + AFTERLIFE, |_| false)), 0);
     }
 }

@@ -19,7 +19,7 @@ use super::memory;
 use crate::cache::Cache;
 use crate::config::Config;
 use crate::director::Plane;
-use crate::health;
+use crate::health::{self, Traffic};
 use crate::mark::MarkError;
 use crate::message::{InterfaceStatus, Refusal, Request, Response, ServiceListing, VrrpListing};
 use crate::resolve::{Ask, Fib};
@@ -49,6 +49,8 @@ pub(super) struct Control {
     claimed: Claimed,
     program: Option<Arc<Program>>,
     diversion: Option<Diversion>,
+    /// How checks go the way of the traffic.
+    traffic: Option<Traffic>,
     served: Vec<String>,
     interfaces: Vec<InterfaceStatus>,
     /// When the host's memory is looked at again.
@@ -73,6 +75,7 @@ impl Control {
             claimed: Claimed::default(),
             program: None,
             diversion: None,
+            traffic: None,
             served: config.interfaces.clone(),
             interfaces: Vec::new(),
             next_look: Tick::ZERO,
@@ -170,10 +173,19 @@ impl Control {
     pub(super) fn look_after(&mut self, health: health::Handle, view: &HostView) {
         health.follow(view.addresses().iter().map(|address| address.address.addr()).collect());
         self.health = Some(health);
+        if let Err(error) = self.claim() {
+            tracing::error!(%error, "the XDP program was not told of what is checked; it will be");
+        }
+    }
+
+    /// The way of the traffic, for checks.
+    pub(super) fn traffic(&self) -> Option<Traffic> {
+        self.traffic.clone()
     }
 
     /// Takes the diversion by which the director gets what its host sends as a masquerading server.
     pub(super) fn divert(&mut self, diversion: Diversion) {
+        self.traffic = Some(Traffic::new(Arc::clone(self.registry.plane()), diversion.name()));
         self.diversion = Some(diversion);
         self.follow_own_servers();
     }
@@ -189,7 +201,8 @@ impl Control {
             protocol: server.proto.0,
             port: server.port,
         });
-        if let Err(error) = diversion.divert(own) {
+        let leads_bound = self.traffic.as_ref().is_some_and(|traffic| !traffic.answering().is_empty());
+        if let Err(error) = diversion.divert(own, leads_bound) {
             tracing::error!(%error, "answers of servers on this host do not come through the director");
         }
     }
@@ -330,7 +343,8 @@ impl Control {
         let now = self.clock.now();
         let plane = Arc::clone(self.registry.plane());
         let is_used = |prefix| is_used(&plane, prefix, now);
-        let claims = self.claimed.follow(&services, self.registry.marks().rules(), now, is_used);
+        let answering = self.traffic.as_ref().map(Traffic::answering).unwrap_or_default();
+        let claims = self.claimed.follow(&services, self.registry.marks().rules(), &answering, now, is_used);
         self.follow_own_servers();
         self.program.as_ref().map_or(Ok(()), |program| program.claim(&claims))
     }

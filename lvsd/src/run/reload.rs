@@ -136,6 +136,7 @@ impl Daemon {
                         handle.reconfigure(declared, apply);
                     }
                 });
+                self.control.lock().lose(Vec::new());
             }
             None if !declared.is_empty() => {
                 self.health = super::start::look_after(new, &self.control, self.watcher.view())

@@ -217,7 +217,8 @@ pub(super) fn look_after(
     if declared.is_empty() {
         return Ok(None);
     }
-    let health = health::start(declared, Arc::<Mutex<Control>>::clone(control))?;
+    let traffic = control.lock().traffic();
+    let health = health::start(declared, Arc::<Mutex<Control>>::clone(control), traffic)?;
     control.lock().look_after(health.handle(), view);
     Ok(Some(health))
 }
@@ -243,7 +244,7 @@ fn diversion(watcher: &Watcher, tun: &Tun, config: &Config) -> Result<Diversion,
     let served = config.interfaces.iter().filter_map(|name| watcher.view().interface_named(name));
     let mtu = served.map(|interface| interface.mtu).min().unwrap_or(1500);
     let index = tun.index().map_err(RunError::Thread)?;
-    Diversion::open(index, mtu).map_err(RunError::Follow)
+    Diversion::open(tun.name(), index, mtu).map_err(RunError::Follow)
 }
 
 /// The virtual routers, where there are any.

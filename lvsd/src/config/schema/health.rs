@@ -94,7 +94,9 @@ pub(in crate::config) struct Sorry {
 pub(in crate::config) struct Check {
     #[serde(rename = "type")]
     pub(in crate::config) kind: Text,
-    // Whom, and from where.
+    // Whom, which way, and from where.
+    #[serde(rename = "check-path")]
+    pub(in crate::config) path: Option<Text>,
     pub(in crate::config) connect_address: Option<Text>,
     pub(in crate::config) connect_port: Option<Number>,
     pub(in crate::config) bind_address: Option<Text>,

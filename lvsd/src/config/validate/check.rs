@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use lvs_health::declared::{
     Bind, Check as Declared, CheckKind, DnsType, Endpoint, FileCheck, HttpCheck, HttpProtocol, MaskedByte,
-    MiscCheck, Reply, Sni, Timers, UdpCheck,
+    MiscCheck, Path, Reply, Sni, Timers, UdpCheck,
 };
 use toml::Spanned;
 
@@ -14,21 +14,29 @@ use super::{Check, MAX_INT};
 use crate::config::mistake::Mistake;
 use crate::config::schema::Text;
 use crate::config::schema::health::Check as Written;
+use crate::message::ServiceId;
 
 const KINDS: [&str; 9] = ["tcp", "http", "https", "smtp", "dns", "udp", "ping", "program", "file"];
 const HTTP: [&str; 2] = ["http", "https"];
 const PROTOCOLS: [&str; 3] = ["1.0", "1.0C", "1.1"];
 const NAMELESS: [&str; 2] = ["program", "file"];
+const TALKING: [&str; 6] = ["tcp", "http", "https", "smtp", "dns", "udp"];
+const PATHS: [&str; 2] = ["host", "data"];
 
 /// A key's name, where it stands, and the kinds that know it.
 type Key<'a> = (&'a str, Option<Range<usize>>, &'a [&'a str]);
 
 impl Check {
-    pub(super) fn check(&mut self, spanned: &Spanned<Written>, server: SocketAddr) -> Option<Declared> {
+    pub(super) fn check(
+        &mut self,
+        spanned: &Spanned<Written>,
+        id: &ServiceId,
+        server: SocketAddr,
+    ) -> Option<Declared> {
         let written = spanned.as_ref();
         let kind = self.one_of(&written.kind, "type of check", &KINDS)?;
         self.only_its_own(written, kind);
-        let endpoint = self.endpoint(written, kind, server);
+        let endpoint = self.endpoint(written, kind, id, server);
         let timers = self.timers(written);
         let kind = self.kind(written, kind, &timers)?;
         Some(Declared { timing: timers.resolve(kind.defaults()), endpoint: endpoint?, kind })
@@ -37,7 +45,8 @@ impl Check {
     /// A key of another kind would be of no effect, and nobody would know.
     fn only_its_own(&mut self, written: &Written, kind: &str) {
         let url = written.url.first().map(Spanned::span);
-        let keys: [Key<'_>; 19] = [
+        let keys: [Key<'_>; 20] = [
+            ("check-path", written.path.as_ref().map(Spanned::span), &TALKING),
             ("protocol", written.protocol.as_ref().map(Spanned::span), &HTTP),
             ("fast-recovery", written.fast_recovery.as_ref().map(Spanned::span), &HTTP),
             ("sni", written.sni.as_ref().map(Spanned::span), &["https"]),
@@ -68,8 +77,25 @@ impl Check {
         }
     }
 
-    fn endpoint(&mut self, written: &Written, kind: &str, server: SocketAddr) -> Option<Endpoint> {
-        let mut address = server;
+    fn endpoint(
+        &mut self,
+        written: &Written,
+        kind: &str,
+        id: &ServiceId,
+        server: SocketAddr,
+    ) -> Option<Endpoint> {
+        let path = self.path(written, server);
+        let mut address = match (path, id) {
+            (Path::Data(_), ServiceId::Address { vip, port, .. }) => SocketAddr::new(*vip, *port),
+            (Path::Data(_), ServiceId::Mark { .. }) if written.connect_address.is_none() => {
+                let at = written.path.as_ref().map_or_else(|| written.kind.span(), Spanned::span);
+                let title = "the way of a mark's traffic begins at an address";
+                let mistake = Mistake::new(at, title, "it is not said at which");
+                self.mistakes.push(mistake.with_help("add `connect-address = \"192.0.2.10\"`"));
+                return None;
+            }
+            (Path::Host | Path::Data(_), _) => server,
+        };
         if let Some(text) = &written.connect_address {
             address.set_ip(self.parsed(text, "an address such as 10.0.0.1")?);
         }
@@ -91,6 +117,7 @@ impl Check {
         };
         Some(Endpoint {
             address,
+            path,
             bind: Bind {
                 address: bind_address,
                 interface: written.bind_interface.as_ref().map(|name| self.interface(name)),
@@ -100,6 +127,18 @@ impl Check {
                 .optional(written.mark.as_ref(), "a mark", 1..=i64::from(u32::MAX))
                 .unwrap_or_default(),
         })
+    }
+
+    fn path(&mut self, written: &Written, server: SocketAddr) -> Path {
+        let Some(name) = &written.path else { return Path::Host };
+        if self.one_of(name, "path of a check", &PATHS) != Some("data") {
+            return Path::Host;
+        }
+        if let Some(interface) = &written.bind_interface {
+            let title = "a check by the way of the traffic has the director's interface";
+            self.mistakes.push(Mistake::new(interface.span(), title, "it can have no other"));
+        }
+        Path::Data(server)
     }
 
     fn timers(&mut self, written: &Written) -> Timers {

@@ -68,7 +68,7 @@ impl Check {
                 inhibit_on_failure: written.inhibit_on_failure,
                 notify_up: notify_up.clone(),
                 notify_down: notify_down.clone(),
-                checks: checks.iter().filter_map(|check| self.check(check, address)).collect(),
+                checks: checks.iter().filter_map(|check| self.check(check, id, address)).collect(),
             });
         }
         let server = check::VirtualServer { name: health::name(id), policy, servers: checked };
