@@ -7,6 +7,10 @@
  *
  * Anything else is told by a reason and left as it is: the director's user space sees it. Nothing of a packet is
  * changed before all is decided. lvs_forward::io::xdp::flows mirrors everything down to the maps.
+ *
+ * The flows lie in hash tables of our own, in arrays that user space maps: a BPF hash map costs two cache misses and
+ * two of the TLB more for each packet, and 45 octets more for each flow. lvs_forward::io::xdp::table tells how they
+ * are written while this reads them.
  */
 #ifndef LVSD_FLOW_H
 #define LVSD_FLOW_H
@@ -17,20 +21,35 @@
 #define SERVERS 16384
 #define PATHS 16384
 
+/* The last word of a key is written last, and says whether there is a flow at all. */
+#define STATE_LIVE 1
+
 struct key4 {
-	__be32 source;
-	__be32 destination;
-	struct ports ports;
-	__u8 proto;
-	__u8 zero[3];
+	union {
+		struct {
+			__be32 source;
+			__be32 destination;
+			struct ports ports;
+			__u8 proto;
+			__u8 state;
+			__u16 zero;
+		};
+		__u64 word[2];
+	};
 };
 
 struct key6 {
-	__be32 source[4];
-	__be32 destination[4];
-	struct ports ports;
-	__u8 proto;
-	__u8 zero[3];
+	union {
+		struct {
+			__be32 source[4];
+			__be32 destination[4];
+			struct ports ports;
+			__u8 proto;
+			__u8 state;
+			__u16 zero;
+		};
+		__u64 word[5];
+	};
 };
 
 enum rewrite {
@@ -49,7 +68,7 @@ struct flow {
 	/* The decision counts while this is the epoch in lvsd_cache. */
 	__u32 epoch;
 	/* Its server, in lvsd_server and lvsd_tally. */
-	__u32 server;
+	__u16 server;
 	/* Its way, in lvsd_path; to a server it is the server's own. */
 	__u16 path;
 	/* The new port. */
@@ -59,17 +78,26 @@ struct flow {
 	__u8 rewrite;
 	/* An end of the connection was seen: the rest is user space's. */
 	__u8 is_closed;
+	/* No flow whose home is this slot lies further behind it. The slot's, not the flow's. */
+	__u8 reach;
+	__u8 zero;
 };
 
 struct flow4 {
+	struct key4 key;
 	struct flow flow;
 	__be32 address;
+	__u32 zero;
 };
 
 struct flow6 {
+	struct key6 key;
 	struct flow flow;
 	__be32 address[4];
 };
+
+/* A flow lies in its home slot or in one of so many behind that, less one. */
+#define WINDOW 64
 
 #define TRANSMITS (1u << 31)
 
@@ -124,6 +152,12 @@ struct cache {
 	__u32 clock;
 	/* The version of these maps. */
 	__u32 version;
+	/* How many slots of each table may be homes: WINDOW less one than there are. */
+	__u32 slots;
+	/* What hashes begin with: nobody outside can say what collides. */
+	__u64 seed;
+	/* How many flows of each family are to have room. */
+	__u32 flows;
 	__u32 zero;
 };
 
@@ -147,21 +181,21 @@ enum outcome {
 };
 
 /* The version of all this: another one is not taken over. */
-#define CACHE_VERSION 1
+#define CACHE_VERSION 2
 
 struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 1048576);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, struct key4);
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, WINDOW);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
 	__type(value, struct flow4);
 } lvsd_flow4 SEC(".maps");
 
 struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 1048576);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, struct key6);
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, WINDOW);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
 	__type(value, struct flow6);
 } lvsd_flow6 SEC(".maps");
 
@@ -540,9 +574,49 @@ static __always_inline int make_room(struct xdp_md *xdp, const struct seen *seen
 	return overhead && bpf_xdp_adjust_head(xdp, -(int)overhead);
 }
 
-static __always_inline void close4(const struct key4 *key, struct flow4 *flow)
+static __always_inline __u64 mix(__u64 hash, __u64 word)
 {
-	struct key4 back = { .proto = key->proto };
+	hash = (hash ^ word) * 0xff51afd7ed558ccdull;
+	return hash ^ hash >> 32;
+}
+
+/*
+ * The flow with this key, or nothing. What stands in a slot behind the last word of its key was written before it,
+ * and is not written again before every program that may have seen that word has ended.
+ */
+#define FIND(family, last)                                                                          \
+static __always_inline struct flow##family *find##family(const struct cache *cache,                \
+							 const struct key##family *key)            \
+{                                                                                                   \
+	__u64 hash = cache->seed;                                                                   \
+	_Pragma("unroll") for (int i = 0; i <= last; i++)                                           \
+		hash = mix(hash, key->word[i]);                                                     \
+	__u32 at = (hash & 0xffffffff) * cache->slots >> 32;                                        \
+	struct flow##family *slot = bpf_map_lookup_elem(&lvsd_flow##family, &at);                   \
+	__u32 reach = slot ? slot->flow.reach : 0;                                                  \
+	for (__u32 i = 0; i < WINDOW; i++) {                                                        \
+		if (!slot)                                                                          \
+			return 0;                                                                   \
+		__u64 differs = *(volatile __u64 *)&slot->key.word[last] ^ key->word[last];        \
+		_Pragma("unroll") for (int j = 0; j < last; j++)                                    \
+			differs |= slot->key.word[j] ^ key->word[j];                                \
+		if (!differs)                                                                       \
+			return slot;                                                                \
+		if (i >= reach)                                                                     \
+			return 0;                                                                   \
+		at++;                                                                               \
+		slot = bpf_map_lookup_elem(&lvsd_flow##family, &at);                                \
+	}                                                                                           \
+	return 0;                                                                                   \
+}
+
+FIND(4, 1)
+FIND(6, 4)
+
+static __always_inline void close4(const struct cache *cache, struct flow4 *flow)
+{
+	const struct key4 *key = &flow->key;
+	struct key4 back = { .proto = key->proto, .state = STATE_LIVE };
 	flow->flow.is_closed = 1;
 	if (flow->flow.rewrite == REWRITE_DESTINATION) {
 		back.source = flow->address;
@@ -557,14 +631,15 @@ static __always_inline void close4(const struct key4 *key, struct flow4 *flow)
 	} else {
 		return;
 	}
-	struct flow4 *other = bpf_map_lookup_elem(&lvsd_flow4, &back);
+	struct flow4 *other = find4(cache, &back);
 	if (other)
 		other->flow.is_closed = 1;
 }
 
-static __always_inline void close6(const struct key6 *key, struct flow6 *flow)
+static __always_inline void close6(const struct cache *cache, struct flow6 *flow)
 {
-	struct key6 back = { .proto = key->proto };
+	const struct key6 *key = &flow->key;
+	struct key6 back = { .proto = key->proto, .state = STATE_LIVE };
 	flow->flow.is_closed = 1;
 	if (flow->flow.rewrite == REWRITE_DESTINATION) {
 		__builtin_memcpy(back.source, flow->address, 16);
@@ -579,7 +654,7 @@ static __always_inline void close6(const struct key6 *key, struct flow6 *flow)
 	} else {
 		return;
 	}
-	struct flow6 *other = bpf_map_lookup_elem(&lvsd_flow6, &back);
+	struct flow6 *other = find6(cache, &back);
 	if (other)
 		other->flow.is_closed = 1;
 }
@@ -623,13 +698,14 @@ __attribute__((noinline)) int forward4(struct xdp_md *xdp, int *action)
 		.destination = ip->destination,
 		.ports = *ports,
 		.proto = proto,
+		.state = STATE_LIVE,
 	};
-	struct flow4 *known = bpf_map_lookup_elem(&lvsd_flow4, &key);
+	struct flow4 *known = find4(cache, &key);
 	if (!known)
 		return OUTCOME_UNKNOWN;
 	struct flow *flow = &known->flow;
 	if (seen.is_end)
-		close4(&key, known);
+		close4(cache, known);
 	const struct server *server;
 	const struct path *path;
 	outcome = judge(cache, flow, proto, &seen, &server, &path);
@@ -706,15 +782,15 @@ __attribute__((noinline)) int forward6(struct xdp_md *xdp, int *action)
 		return OUTCOME_ODD;
 
 	struct ports *ports = (void *)(ip + 1);
-	struct key6 key = { .ports = *ports, .proto = proto };
+	struct key6 key = { .ports = *ports, .proto = proto, .state = STATE_LIVE };
 	__builtin_memcpy(key.source, ip->source, 16);
 	__builtin_memcpy(key.destination, ip->destination, 16);
-	struct flow6 *known = bpf_map_lookup_elem(&lvsd_flow6, &key);
+	struct flow6 *known = find6(cache, &key);
 	if (!known)
 		return OUTCOME_UNKNOWN;
 	struct flow *flow = &known->flow;
 	if (seen.is_end)
-		close6(&key, known);
+		close6(cache, known);
 	const struct server *server;
 	const struct path *path;
 	outcome = judge(cache, flow, proto, &seen, &server, &path);

@@ -40,6 +40,21 @@ struct DriverInfo {
     rest: [u8; 160],
 }
 
+/// `MEMBARRIER_CMD_GLOBAL` of linux/membarrier.h.
+const GLOBAL: c_int = 1;
+/// What stands in for the kernel's word where it gives none: no XDP program runs for as long.
+const GRACE: Duration = Duration::from_millis(100);
+
+/// Returns when every XDP program that runs now has ended: it takes some milliseconds.
+pub(crate) fn grace_period() {
+    // SAFETY: the call takes numbers only, and waits.
+    let result = unsafe { libc::syscall(libc::SYS_membarrier, GLOBAL, 0, 0) };
+    if result != 0 {
+        // Kernels that leave some processors without a tick do not know the call.
+        std::thread::sleep(GRACE);
+    }
+}
+
 fn request_for(interface: &str) -> io::Result<ifreq> {
     // SAFETY: every field of ifreq, the union's members among them, may be all zeroes.
     let mut request: ifreq = unsafe { std::mem::zeroed() };

@@ -29,8 +29,7 @@ impl Cache {
         let snapshot = plane.snapshot();
         let servers = self.adopt_servers(&mut state, &snapshot);
         let mut flows = Vec::new();
-        told(self.program.flows().for_each(|key, flow| flows.push((key, flow))));
-        self.flows.store(flows.len(), Relaxed);
+        self.program.flows().for_each(|key, flow| flows.push((key, flow)));
         let (mut count, mut ended) = (0, Vec::new());
         let is_good =
             |flow: &Flow| flow.epoch == epoch && !flow.is_closed && servers.contains_key(&flow.server);
@@ -61,9 +60,9 @@ impl Cache {
     }
 
     /// The destinations that the program's servers are now, by their places.
-    fn adopt_servers(&self, state: &mut State, snapshot: &Snapshot) -> HashMap<u32, Arc<Destination>> {
+    fn adopt_servers(&self, state: &mut State, snapshot: &Snapshot) -> HashMap<u16, Arc<Destination>> {
         let flows = self.program.flows();
-        let mut places: HashMap<[u8; IDENTITY], u32> = HashMap::new();
+        let mut places: HashMap<[u8; IDENTITY], u16> = HashMap::new();
         for place in 0..SERVERS {
             if let Some(identity) = told(flows.identity(place)).flatten() {
                 places.insert(identity, place);

@@ -1,7 +1,5 @@
 //! Flows go in when their connection is established, and out when it is so no more.
 
-use std::sync::atomic::Ordering::Relaxed;
-
 use lvs_conntrack::{Direction, FlowKey, State as ConnState, TcpState, Tick, Timeouts};
 use lvs_forward::io::xdp::{Flow, FlowRewrite, Inserted, PATHS};
 use lvs_forward::rewrite::gue_source_port;
@@ -30,7 +28,7 @@ impl Cache {
                 Note::Gone(there, back) => self.forget(&there, back.as_ref()),
             }
         }
-        let flows = self.flows.load(Relaxed);
+        let flows = self.program.flows().len();
         if state.was_full && flows < self.room() / 8 * 7 {
             // There is room again for those that were turned away.
             state.was_full = false;
@@ -66,18 +64,9 @@ impl Cache {
     }
 
     fn insert(&self, state: &mut State, key: &FlowKey, flow: &Flow) -> bool {
-        match told(self.program.flows().insert(key, flow)) {
-            Some(Inserted::New) => {
-                self.flows.fetch_add(1, Relaxed);
-                true
-            }
-            Some(Inserted::Replaced) => true,
-            Some(Inserted::NoRoom) => {
-                state.was_full = true;
-                false
-            }
-            None => false,
-        }
+        let inserted = self.program.flows().insert(key, flow);
+        state.was_full |= inserted == Inserted::NoRoom;
+        inserted != Inserted::NoRoom
     }
 
     /// Takes a connection's flows out, with what was counted of them.
@@ -106,11 +95,7 @@ impl Cache {
     }
 
     fn remove(&self, key: &FlowKey) -> Option<Flow> {
-        let flow = told(self.program.flows().remove(key)).flatten();
-        if flow.is_some() {
-            self.flows.fetch_sub(1, Relaxed);
-        }
-        flow
+        self.program.flows().remove(key)
     }
 
     /// The flow of the client's packets, if the program can forward them.

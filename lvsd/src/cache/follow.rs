@@ -68,14 +68,14 @@ impl Cache {
         }
         let ways: HashMap<u16, (Ask, u16)> = state.ways.iter().map(|(&way, &place)| (place, way)).collect();
         let mut is_alike = true;
-        told(self.program.flows().for_each(|key, flow| {
+        self.program.flows().for_each(|key, flow| {
             if flow.rewrite == FlowRewrite::Source && flow.epoch == state.epoch && is_alike {
                 let mtu = snapshot.fib.lookup(key.dst).ok().and_then(|next| next.path().map(|path| path.mtu));
                 let way = snapshot.fib.neighbour(key.dst).zip(mtu);
                 is_alike = way == ways.get(&flow.path).copied();
             }
-        }))
-        .is_some_and(|()| is_alike)
+        });
+        is_alike
     }
 
     /// Makes all decisions void: each connection is noted again with its next packet.
@@ -136,8 +136,7 @@ impl Cache {
         let is_same = |server: &Server| server.destination.as_ptr() == Arc::as_ptr(destination);
         if !state.servers.get(&id).is_some_and(is_same) {
             let old = state.servers.remove(&id).map(|server| server.place);
-            let used = u32::try_from(state.servers.len()).unwrap_or(u32::MAX);
-            let fresh = used + u32::try_from(state.free.len()).unwrap_or(u32::MAX);
+            let fresh = u16::try_from(state.servers.len() + state.free.len()).unwrap_or(u16::MAX);
             let place = old.or_else(|| state.free.pop()).unwrap_or(fresh);
             if place >= SERVERS {
                 return None;

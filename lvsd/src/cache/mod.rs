@@ -23,7 +23,7 @@ mod time;
 use std::collections::HashMap;
 use std::fmt;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use std::sync::{Arc, Weak};
 
 use lvs_conntrack::FlowKey;
@@ -56,8 +56,6 @@ pub struct Cache {
     notes: Box<[Mutex<Vec<Note>>]>,
     /// Connections stamped with another number are to be noted; 0 while nothing is.
     round: AtomicU8,
-    /// How many flows there are.
-    flows: AtomicUsize,
     state: Mutex<State>,
 }
 
@@ -68,7 +66,7 @@ struct State {
     /// The ways out, by port; `None` where the program cannot send by itself.
     egress: Vec<Option<Egress>>,
     servers: HashMap<DestinationId, Server>,
-    free: Vec<u32>,
+    free: Vec<u16>,
     ways: HashMap<(Ask, u16), u16>,
     /// The snapshot that the maps follow.
     followed: Option<Arc<Snapshot>>,
@@ -78,7 +76,7 @@ struct State {
 
 /// A destination's place in the program's maps.
 struct Server {
-    place: u32,
+    place: u16,
     written: FlowServer,
     /// What was counted and is accounted for.
     pulled: Tally,
@@ -105,7 +103,6 @@ impl Cache {
             program,
             notes: (0..lanes.max(1)).map(|_| Mutex::default()).collect(),
             round: AtomicU8::new(0),
-            flows: AtomicUsize::new(0),
             state: Mutex::new(State {
                 clock: Clock::Kernel,
                 epoch: 0,
@@ -138,7 +135,11 @@ impl Cache {
     /// [`ProgramError::Map`]
     pub fn status(&self) -> Result<CacheStatus, ProgramError> {
         let size = usize::try_from(self.program.flows().size()).unwrap_or(usize::MAX);
-        Ok(CacheStatus { flows: self.flows.load(Relaxed), size, outcomes: self.program.flows().outcomes()? })
+        Ok(CacheStatus {
+            flows: self.program.flows().len(),
+            size,
+            outcomes: self.program.flows().outcomes()?,
+        })
     }
 
     /// Has every connection noted again with its next packet that comes to a worker.
@@ -151,7 +152,7 @@ impl Cache {
 impl fmt::Debug for Cache {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Cache")
-            .field("flows", &self.flows)
+            .field("flows", &self.program.flows().len())
             .field("round", &self.round)
             .finish_non_exhaustive()
     }

@@ -38,7 +38,7 @@ impl Cache {
         let clock = self.state.lock().clock;
         let snapshot = plane.snapshot();
         let mut orphans: Vec<FlowKey> = Vec::new();
-        told(self.program.flows().for_each(|key, flow| {
+        self.program.flows().for_each(|key, flow| {
             let found = plane.table().with(&key, now, |conn, _| {
                 if flow.packets > 0 && is_established(conn) {
                     conn.hear(clock.moment(flow.seen, now), &snapshot.timeouts);
@@ -48,7 +48,7 @@ impl Cache {
             if found != Some(true) {
                 orphans.push(key);
             }
-        }));
+        });
         for key in orphans {
             self.forget(&key, None);
         }
@@ -80,8 +80,7 @@ impl Cache {
             return;
         }
         for key in [Some(*conn.key()), conn.reply_key()].into_iter().flatten() {
-            if let Some(flow) = told(self.program.flows().get(&key)).flatten().filter(|flow| flow.packets > 0)
-            {
+            if let Some(flow) = self.program.flows().get(&key).filter(|flow| flow.packets > 0) {
                 conn.hear(clock.moment(flow.seen, now), timeouts);
             }
         }

@@ -10,27 +10,35 @@
 //! ```
 
 use std::collections::BTreeMap;
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::net::IpAddr;
+use std::os::fd::AsFd;
 
-use libbpf_rs::{ErrorKind, MapCore, MapFlags, MapHandle, Object};
+use libbpf_rs::{MapCore, MapFlags, MapHandle, Object};
 use lvs_conntrack::{FlowKey, Proto};
 
 use super::claims::{address_key, update};
 use super::error::ProgramError;
+use super::mapped::Mapped;
 use super::program::map;
 use super::record::{Reader, Record};
+use super::table::{Inserted, Shape, Slot, Table, slots_for, with_window};
+use crate::io::sys;
 use crate::rewrite::{Encapsulation, Path, Tunnel};
 
 /// `SERVERS` of `flow.h`: how many servers may have flows here.
-pub const SERVERS: u32 = 16384;
+pub const SERVERS: u16 = 16384;
 /// `PATHS` of `flow.h`: how many next hops toward clients may have flows here.
 pub const PATHS: u16 = 16384;
 /// `CACHE_VERSION` of `flow.h`.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// `OUTCOME_COUNT` of `flow.h`.
 const OUTCOMES: usize = 9;
-/// Flows read by one system call.
-const BATCH: u32 = 4096;
+/// `STATE_LIVE` of `flow.h`.
+const LIVE: u8 = 1;
+/// `struct flow4` and `struct flow6`, in words.
+const V4: Shape = Shape { key: 2, slot: 6 };
+const V6: Shape = Shape { key: 5, slot: 10 };
 /// Octets by which a server is known again.
 pub const IDENTITY: usize = 48;
 
@@ -62,7 +70,7 @@ pub struct Flow {
     /// The decision counts while this is the cache's epoch.
     pub epoch: u32,
     /// The server's place.
-    pub server: u32,
+    pub server: u16,
     /// The place of a reply's way.
     pub path: u16,
     /// When its last packet came, by the cache's clock; 0 for none yet.
@@ -71,17 +79,6 @@ pub struct Flow {
     pub packets: u32,
     /// An end of the connection came by.
     pub is_closed: bool,
-}
-
-/// What became of a flow that was to go in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Inserted {
-    /// It is one more.
-    New,
-    /// It took the place of what was known of it.
-    Replaced,
-    /// There is no room.
-    NoRoom,
 }
 
 /// A way out, as the program takes it.
@@ -148,8 +145,9 @@ pub struct Outcomes {
 /// The maps of the program that hold flows.
 #[derive(Debug)]
 pub struct Flows {
-    v4: MapHandle,
-    v6: MapHandle,
+    v4: Table<Mapped>,
+    v6: Table<Mapped>,
+    sizes: Sizes,
     servers: MapHandle,
     paths: MapHandle,
     tallies: MapHandle,
@@ -158,30 +156,56 @@ pub struct Flows {
 }
 
 impl Flows {
-    pub(super) fn of(object: &Object) -> Result<Self, ProgramError> {
-        Ok(Self {
-            v4: map(object, "lvsd_flow4")?,
-            v6: map(object, "lvsd_flow6")?,
+    /// The maps of an object that was loaded with sizes of its own, or with the maps of a predecessor.
+    pub(super) fn of(object: &Object, own: Option<Sizes>) -> Result<Self, ProgramError> {
+        let cache = map(object, "lvsd_cache")?;
+        let sizes = match own {
+            Some(sizes) => sizes,
+            None => Sizes::decode(&Self::read(&cache, &0_u32.to_ne_bytes())?.unwrap_or_default()),
+        };
+        let table = |name, shape| table(&map(object, name)?, shape, sizes);
+        let flows = Self {
+            v4: table("lvsd_flow4", V4)?,
+            v6: table("lvsd_flow6", V6)?,
+            sizes,
             servers: map(object, "lvsd_server")?,
             paths: map(object, "lvsd_path")?,
             tallies: map(object, "lvsd_tally")?,
-            cache: map(object, "lvsd_cache")?,
+            cache,
             outcomes: map(object, "lvsd_cached")?,
-        })
+        };
+        if own.is_some() {
+            flows.set_epoch(0, 0)?;
+        }
+        Ok(flows)
     }
 
     /// True where the flows' maps have the shape that is known here.
     pub(super) fn fit(maps: &BTreeMap<String, MapHandle>) -> bool {
-        let shapes =
-            [("lvsd_flow4", 16, 28), ("lvsd_flow6", 40, 40), ("lvsd_server", 4, 112), ("lvsd_path", 4, 24)];
-        shapes.iter().all(|&(name, key, value)| {
-            maps.get(name).is_some_and(|map| (map.key_size(), map.value_size()) == (key, value))
-        })
+        let octets = |shape: Shape| u32::try_from(shape.slot * WORD).unwrap_or(u32::MAX);
+        let shapes = [
+            ("lvsd_flow4", octets(V4)),
+            ("lvsd_flow6", octets(V6)),
+            ("lvsd_server", 112),
+            ("lvsd_path", 24),
+            ("lvsd_cache", 32),
+        ];
+        shapes.iter().all(|&(name, value)| maps.get(name).is_some_and(|map| map.value_size() == value))
     }
 
     /// How many flows of each family there may be.
-    pub fn size(&self) -> u32 {
-        self.v4.max_entries()
+    pub const fn size(&self) -> u32 {
+        self.sizes.flows
+    }
+
+    /// How many flows there are.
+    pub fn len(&self) -> usize {
+        self.v4.len() + self.v6.len()
+    }
+
+    /// True while there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 
     /// Begins an epoch: only flows of it are forwarded; none while it is 0. `clock` is the time that flows are said
@@ -190,7 +214,8 @@ impl Flows {
     /// # Errors
     /// [`ProgramError::Map`]
     pub fn set_epoch(&self, epoch: u32, clock: u32) -> Result<(), ProgramError> {
-        let record = Record::<16>::new().u32(epoch).u32(clock).u32(VERSION).u32(0);
+        let Sizes { flows, homes, seed } = self.sizes;
+        let record = Record::<32>::new().u32(epoch).u32(clock).u32(VERSION).u32(homes).u64(seed).u32(flows);
         update(&self.cache, &0_u32.to_ne_bytes(), record.octets())
     }
 
@@ -206,73 +231,45 @@ impl Flows {
     }
 
     /// Takes a flow in, in place of what was known of it.
-    ///
-    /// # Errors
-    /// [`ProgramError::Map`]
-    pub fn insert(&self, key: &FlowKey, flow: &Flow) -> Result<Inserted, ProgramError> {
-        let (map, key, value) = self.encode(key, flow);
-        match map.update(&key, &value, MapFlags::NO_EXIST) {
-            Ok(()) => Ok(Inserted::New),
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-                update(map, &key, &value).map(|()| Inserted::Replaced)
-            }
-            Err(error) if is_full(&error) => Ok(Inserted::NoRoom),
-            Err(source) => Err(ProgramError::map(map, source)),
-        }
+    pub fn insert(&self, key: &FlowKey, flow: &Flow) -> Inserted {
+        self.table(key).insert(&slot_of(key, Some(flow)), sys::grace_period)
     }
 
     /// What is known of a flow.
-    ///
-    /// # Errors
-    /// [`ProgramError::Map`]
-    pub fn get(&self, key: &FlowKey) -> Result<Option<Flow>, ProgramError> {
-        let (map, octets) = self.locate(key);
-        Ok(Self::read(map, &octets)?.and_then(|value| decode_flow(&value, key.src.is_ipv6())))
+    pub fn get(&self, key: &FlowKey) -> Option<Flow> {
+        self.table(key).get(&slot_of(key, None)).and_then(|slot| decode_flow(&slot, key.src.is_ipv6()))
     }
 
     /// Takes a flow out and says what was known of it.
-    ///
-    /// # Errors
-    /// [`ProgramError::Map`]
-    pub fn remove(&self, key: &FlowKey) -> Result<Option<Flow>, ProgramError> {
-        let (map, octets) = self.locate(key);
-        let found = map.lookup_and_delete(&octets).map_err(|source| ProgramError::map(map, source))?;
-        Ok(found.and_then(|value| decode_flow(&value, key.src.is_ipv6())))
+    pub fn remove(&self, key: &FlowKey) -> Option<Flow> {
+        self.table(key).remove(&slot_of(key, None)).and_then(|slot| decode_flow(&slot, key.src.is_ipv6()))
     }
 
     /// Runs `f` on every flow; what comes or goes meanwhile may be missed or come twice.
-    ///
-    /// # Errors
-    /// [`ProgramError::Map`]
-    pub fn for_each(&self, mut f: impl FnMut(FlowKey, Flow)) -> Result<(), ProgramError> {
-        for (map, is_v6) in [(&self.v4, false), (&self.v6, true)] {
-            let batch = BATCH.min(map.max_entries());
-            let found = map
-                .lookup_batch(batch, MapFlags::ANY, MapFlags::ANY)
-                .map_err(|source| ProgramError::map(map, source))?;
-            for (key, value) in found {
-                if let (Some(key), Some(flow)) = (decode_key(&key, is_v6), decode_flow(&value, is_v6)) {
+    pub fn for_each(&self, mut f: impl FnMut(FlowKey, Flow)) {
+        for (table, is_v6) in [(&self.v4, false), (&self.v6, true)] {
+            table.for_each(|slot| {
+                if let (Some(key), Some(flow)) = (decode_key(&slot, is_v6), decode_flow(&slot, is_v6)) {
                     f(key, flow);
                 }
-            }
+            });
         }
-        Ok(())
     }
 
     /// Writes what is to be known of the server at a place below [`SERVERS`].
     ///
     /// # Errors
     /// [`ProgramError::Map`]
-    pub fn set_server(&self, place: u32, server: &FlowServer) -> Result<(), ProgramError> {
-        update(&self.servers, &place.to_ne_bytes(), &encode_server(server))
+    pub fn set_server(&self, place: u16, server: &FlowServer) -> Result<(), ProgramError> {
+        update(&self.servers, &u32::from(place).to_ne_bytes(), &encode_server(server))
     }
 
     /// By what the server at a place is known again, if there is one.
     ///
     /// # Errors
     /// [`ProgramError::Map`]
-    pub fn identity(&self, place: u32) -> Result<Option<[u8; IDENTITY]>, ProgramError> {
-        let value = Self::read(&self.servers, &place.to_ne_bytes())?.unwrap_or_default();
+    pub fn identity(&self, place: u16) -> Result<Option<[u8; IDENTITY]>, ProgramError> {
+        let value = Self::read(&self.servers, &u32::from(place).to_ne_bytes())?.unwrap_or_default();
         let is_there = value.get(PATH).is_some_and(|&octet| octet != 0);
         Ok(value.last_chunk().filter(|_| is_there).copied())
     }
@@ -289,8 +286,8 @@ impl Flows {
     ///
     /// # Errors
     /// [`ProgramError::Map`]
-    pub fn tally(&self, place: u32) -> Result<Tally, ProgramError> {
-        let [in_packets, in_bytes, out_packets, out_bytes] = sums(&self.tallies, place)?;
+    pub fn tally(&self, place: u16) -> Result<Tally, ProgramError> {
+        let [in_packets, in_bytes, out_packets, out_bytes] = sums(&self.tallies, u32::from(place))?;
         Ok(Tally { in_packets, in_bytes, out_packets, out_bytes })
     }
 
@@ -311,13 +308,8 @@ impl Flows {
         map.lookup(key, MapFlags::ANY).map_err(|source| ProgramError::map(map, source))
     }
 
-    fn locate(&self, key: &FlowKey) -> (&MapHandle, Vec<u8>) {
-        (if key.src.is_ipv6() { &self.v6 } else { &self.v4 }, encode_key(key))
-    }
-
-    fn encode(&self, key: &FlowKey, flow: &Flow) -> (&MapHandle, Vec<u8>, Vec<u8>) {
-        let (map, octets) = self.locate(key);
-        (map, octets, encode_flow(flow, key.src.is_ipv6()))
+    const fn table(&self, key: &FlowKey) -> &Table<Mapped> {
+        if key.src.is_ipv6() { &self.v6 } else { &self.v4 }
     }
 }
 
@@ -350,10 +342,48 @@ pub(super) fn is_current(cache: &MapHandle) -> bool {
 /// Octets of `struct path`.
 const PATH: usize = 24;
 
-/// E2BIG, or ENOMEM where the kernel's reserve for such maps is used up for a moment. libbpf-rs has no kind for the
-/// first; the system's number stands in its text.
-fn is_full(error: &libbpf_rs::Error) -> bool {
-    error.kind() == ErrorKind::OutOfMemory || error.to_string().contains("(os error 7)")
+/// Octets of a word.
+const WORD: usize = size_of::<u64>();
+
+/// How large the tables of flows are, and where their hashes begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Sizes {
+    /// Flows of each family there may be.
+    flows: u32,
+    /// Slots of each table that are homes.
+    homes: u32,
+    seed: u64,
+}
+
+impl Sizes {
+    /// Sizes for so many flows of each family.
+    pub(super) fn of(flows: u32) -> Self {
+        let flows = flows.max(1);
+        // A number that nobody can guess: the standard library seeds its maps so.
+        let seed = RandomState::new().build_hasher().finish();
+        Self { flows, homes: slots_for(flows), seed }
+    }
+
+    /// Slots of each table.
+    pub(super) const fn slots(self) -> u32 {
+        with_window(self.homes)
+    }
+
+    /// As `struct cache` has them.
+    fn decode(cache: &[u8]) -> Self {
+        let mut reader = Reader::new(cache);
+        let [_epoch, _clock, _version] = [reader.u32(), reader.u32(), reader.u32()];
+        let homes = reader.u32();
+        let seed = reader.u64();
+        Self { flows: reader.u32(), homes, seed }
+    }
+}
+
+/// The table in a map.
+fn table(map: &MapHandle, shape: Shape, sizes: Sizes) -> Result<Table<Mapped>, ProgramError> {
+    let words = usize::try_from(sizes.slots()).unwrap_or(usize::MAX).saturating_mul(shape.slot);
+    let mapped = Mapped::new(map.as_fd(), words).map_err(|source| ProgramError::map(map, source.into()))?;
+    Ok(Table::new(mapped, shape, sizes.homes, sizes.seed, sizes.flows))
 }
 
 /// The counters at `index`, each summed over the processors.
@@ -371,52 +401,50 @@ fn sums<const N: usize>(map: &MapHandle, index: u32) -> Result<[u64; N], Program
     Ok(sums)
 }
 
-fn octets_of(address: IpAddr) -> Vec<u8> {
-    match address {
-        IpAddr::V4(v4) => v4.octets().to_vec(),
-        IpAddr::V6(v6) => v6.octets().to_vec(),
+/// The slot of a flow, or its key alone: `struct flow4`, `struct flow6`.
+fn slot_of(key: &FlowKey, flow: Option<&Flow>) -> Slot {
+    let mut record = Record::<80>::new().address(key.src).address(key.dst);
+    record = record.port(key.src_port).port(key.dst_port).u8(key.proto.0).u8(LIVE).u16(0);
+    if let Some(flow) = flow {
+        record = record
+            .u32(flow.seen)
+            .u32(flow.packets)
+            .u32(flow.epoch)
+            .u16(flow.server)
+            .u16(flow.path)
+            .port(flow.port)
+            .port(flow.gue_port)
+            .u8(flow.rewrite as u8)
+            .u8(u8::from(flow.is_closed))
+            .u16(0)
+            .address(flow.address);
     }
+    let mut slot = Slot::default();
+    for (word, octets) in slot.iter_mut().zip(record.octets().as_chunks().0) {
+        *word = u64::from_ne_bytes(*octets);
+    }
+    slot
 }
 
-/// `struct key4`, `struct key6`.
-fn encode_key(key: &FlowKey) -> Vec<u8> {
-    let mut octets = octets_of(key.src);
-    octets.extend(octets_of(key.dst));
-    octets.extend(key.src_port.to_be_bytes());
-    octets.extend(key.dst_port.to_be_bytes());
-    octets.extend([key.proto.0, 0, 0, 0]);
-    octets
+fn octets_of(slot: &Slot) -> Vec<u8> {
+    slot.iter().flat_map(|word| word.to_ne_bytes()).collect()
 }
 
-fn decode_key(octets: &[u8], is_v6: bool) -> Option<FlowKey> {
-    let mut reader = Reader::new(octets);
+fn decode_key(slot: &Slot, is_v6: bool) -> Option<FlowKey> {
+    let octets = octets_of(slot);
+    let mut reader = Reader::new(&octets);
     let (src, dst) = (reader.address(is_v6)?, reader.address(is_v6)?);
     let (src_port, dst_port) = (reader.port(), reader.port());
     Some(FlowKey { proto: Proto(reader.u8()), src, src_port, dst, dst_port })
 }
 
-/// `struct flow4`, `struct flow6`.
-fn encode_flow(flow: &Flow, is_v6: bool) -> Vec<u8> {
-    let head = Record::<24>::new()
-        .u32(flow.seen)
-        .u32(flow.packets)
-        .u32(flow.epoch)
-        .u32(flow.server)
-        .u16(flow.path)
-        .port(flow.port)
-        .port(flow.gue_port)
-        .u8(flow.rewrite as u8)
-        .u8(u8::from(flow.is_closed));
-    let mut octets = head.octets().to_vec();
-    octets.extend(octets_of(flow.address));
-    octets.resize(if is_v6 { 40 } else { 28 }, 0);
-    octets
-}
-
-fn decode_flow(octets: &[u8], is_v6: bool) -> Option<Flow> {
-    let mut reader = Reader::new(octets);
-    let (seen, packets, epoch, server) = (reader.u32(), reader.u32(), reader.u32(), reader.u32());
-    let (path, port, gue_port) = (reader.u16(), reader.port(), reader.port());
+fn decode_flow(slot: &Slot, is_v6: bool) -> Option<Flow> {
+    let octets = octets_of(slot);
+    let key = if is_v6 { V6.key } else { V4.key };
+    let mut reader = Reader::new(octets.get(key * WORD..)?);
+    let (seen, packets, epoch) = (reader.u32(), reader.u32(), reader.u32());
+    let (server, path) = (reader.u16(), reader.u16());
+    let (port, gue_port) = (reader.port(), reader.port());
     let rewrite = match reader.u8() {
         1 => FlowRewrite::Destination,
         2 => FlowRewrite::Source,
@@ -425,6 +453,7 @@ fn decode_flow(octets: &[u8], is_v6: bool) -> Option<Flow> {
         _ => return None,
     };
     let is_closed = reader.u8() != 0;
+    let _reach = reader.u16();
     let address = reader.address(is_v6)?;
     Some(Flow { rewrite, address, port, gue_port, epoch, server, path, seen, packets, is_closed })
 }

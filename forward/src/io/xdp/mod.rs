@@ -23,12 +23,14 @@ mod device;
 mod error;
 mod flows;
 mod heritage;
+mod mapped;
 mod open;
 mod port;
 mod program;
 mod record;
 mod spin;
 mod status;
+mod table;
 mod trial;
 mod umem;
 
@@ -36,9 +38,8 @@ pub use attach::{Mode, Occupant};
 pub use claims::{Claims, Endpoint, Marked, Prefix};
 pub use device::XdpDevice;
 pub use error::{OpenError, ProgramError};
-pub use flows::{
-    Egress, Flow, FlowRewrite, FlowServer, Flows, IDENTITY, Inserted, Outcomes, PATHS, SERVERS, Tally,
-};
+pub use flows::{Egress, Flow, FlowRewrite, FlowServer, Flows, IDENTITY, Outcomes, PATHS, SERVERS, Tally};
 pub use port::{DeviceConfig, PortConfig, PortStatistics, queue_count};
 pub use program::{Counts, NAME, NoEgress, Program};
+pub use table::Inserted;
 pub use trial::{Action, Trial};

@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use super::attach::{self, Mode};
 use super::claims::{ClaimMaps, Claims, update};
 use super::error::ProgramError;
-use super::flows::{Egress, Flows};
+use super::flows::{Egress, Flows, Sizes};
 use super::heritage::Heritage;
 use crate::io::sys;
 
@@ -119,13 +119,14 @@ impl Program {
     }
 
     fn load_after(heritage: Option<Heritage>, flows: u32) -> Result<Self, ProgramError> {
+        let sizes = Sizes::of(flows);
         let object = attach::load_with(OBJECT, NAME, |open| {
             if let Some(heritage) = &heritage {
                 return heritage.put_into(open);
             }
             for mut map in open.maps_mut().filter(|map| map.name().to_string_lossy().starts_with("lvsd_flow"))
             {
-                map.set_max_entries(flows.max(1))?;
+                map.set_max_entries(sizes.slots())?;
             }
             Ok(())
         })?;
@@ -138,7 +139,7 @@ impl Program {
             bases: map("lvsd_base")?,
             counts: map("lvsd_count")?,
             devices: map("lvsd_device")?,
-            flows: Flows::of(&object)?,
+            flows: Flows::of(&object, heritage.is_none().then_some(sizes))?,
             claims: Mutex::new(claims),
             attachments: Mutex::new(BTreeMap::new()),
             inherited: heritage.map(|heritage| heritage.devices),

@@ -36,6 +36,18 @@ impl<const N: usize> Record<N> {
         self.put(&value.to_ne_bytes())
     }
 
+    pub(super) fn u64(self, value: u64) -> Self {
+        self.put(&value.to_ne_bytes())
+    }
+
+    /// As packets have it.
+    pub(super) fn address(self, value: IpAddr) -> Self {
+        match value {
+            IpAddr::V4(v4) => self.put(&v4.octets()),
+            IpAddr::V6(v6) => self.put(&v6.octets()),
+        }
+    }
+
     /// In network order.
     pub(super) fn port(self, value: u16) -> Self {
         self.put(&value.to_be_bytes())
