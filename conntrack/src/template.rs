@@ -169,6 +169,12 @@ impl<T> Template<T> {
         self.expires().saturating_since(now)
     }
 
+    /// Goes on from what was known of it in another table: when its time is over, and whether it is assured.
+    pub fn resume(&self, expires: Tick, is_assured: bool) {
+        self.expires.store(expires.as_millis(), Ordering::Relaxed);
+        self.assured.store(is_assured, Ordering::Relaxed);
+    }
+
     pub(crate) fn timer(&self) -> Option<Timer> {
         self.timer.get().copied()
     }

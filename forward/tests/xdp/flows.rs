@@ -403,7 +403,9 @@ fn of_thousands_of_flows_the_program_finds_each_and_no_other() {
     let (_, egress, ingress) = program(&lab);
     let program = lab.director.enter(|| {
         let program = Program::load_with_flows(FLOWS.into()).unwrap();
-        ["d0", "d1"].map(|leg| program.attach(leg, None).unwrap());
+        for leg in ["d0", "d1"] {
+            program.attach(leg, None).unwrap();
+        }
         program
     });
     for case in cases().iter().filter(|case| case.name == "direct routing") {

@@ -4,15 +4,21 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use lvs_conntrack::{Conn, Direction, FlowKey, NewConn, Proto, TcpFlags, TcpTable, Tick};
+use lvs_conntrack::{
+    Conn, Direction, FlowKey, NewConn, NewTemplate, Proto, TcpFlags, TcpTable, TemplateService, Tick,
+};
 use lvs_forward::io::xdp::{Egress, Flow, FlowRewrite, FlowServer, IDENTITY, SERVERS};
 
 use super::follow::identity;
 use super::{Cache, Server, State, told};
-use crate::destination::Destination;
-use crate::director::{Binding, Connection, Method, Plane};
+use crate::destination::{Counted, Destination, Lease};
+use crate::director::{Binding, Connection, Method, Plane, seconds, template_key};
 use crate::resolve::NextHop;
+use crate::services::Service;
 use crate::snapshot::Snapshot;
+
+/// A server of the program's: the destination it is now, and its service.
+type Adopted = (Arc<Destination>, Arc<Service>);
 
 impl Cache {
     /// Takes over the flows in the program: those of servers that are there go on, the others end. Returns how many
@@ -34,8 +40,8 @@ impl Cache {
         let is_good =
             |flow: &Flow| flow.epoch == epoch && !flow.is_closed && servers.contains_key(&flow.server);
         for (key, flow) in &flows {
-            let destination = servers.get(&flow.server).filter(|_| is_good(flow));
-            let conn = match (destination, flow.rewrite) {
+            let server = servers.get(&flow.server).filter(|_| is_good(flow));
+            let conn = match (server, flow.rewrite) {
                 (None, _) => {
                     ended.push(*key);
                     continue;
@@ -44,7 +50,7 @@ impl Cache {
                     adopt_way(&mut state, &snapshot, key, flow);
                     continue;
                 }
-                (Some(destination), _) => connection(&state, &snapshot, destination, key, flow, now),
+                (Some(server), _) => connection(&state, plane, server, key, flow, now),
             };
             if conn.is_some_and(|conn| plane.table().insert(conn, now).is_ok()) {
                 count += 1;
@@ -59,8 +65,8 @@ impl Cache {
         count
     }
 
-    /// The destinations that the program's servers are now, by their places.
-    fn adopt_servers(&self, state: &mut State, snapshot: &Snapshot) -> HashMap<u16, Arc<Destination>> {
+    /// The destinations that the program's servers are now, by their places, each with its service.
+    fn adopt_servers(&self, state: &mut State, snapshot: &Snapshot) -> HashMap<u16, Adopted> {
         let flows = self.program.flows();
         let mut places: HashMap<[u8; IDENTITY], u16> = HashMap::new();
         for place in 0..SERVERS {
@@ -77,11 +83,12 @@ impl Cache {
                 let Some(pulled) = told(flows.tally(place)) else { continue };
                 // Whatever is written there is written anew.
                 let written = FlowServer { way: None, tunnel: None, identity, is_there: false };
-                let (weak, service) = (Arc::downgrade(destination), Arc::clone(&service.stats));
-                state
-                    .servers
-                    .insert(destination.id(), Server { place, written, pulled, destination: weak, service });
-                found.insert(place, Arc::clone(destination));
+                let (weak, stats) = (Arc::downgrade(destination), Arc::clone(&service.stats));
+                state.servers.insert(
+                    destination.id(),
+                    Server { place, written, pulled, destination: weak, service: stats },
+                );
+                found.insert(place, (Arc::clone(destination), Arc::clone(service)));
             }
         }
         let highest = found.keys().copied().max().map_or(0, |place| place + 1);
@@ -102,11 +109,43 @@ fn adopt_way(state: &mut State, snapshot: &Snapshot, key: &FlowKey, flow: &Flow)
     state.ways.entry((neighbour, path.mtu)).or_insert(flow.path);
 }
 
+/// The template that the connection hangs on, where its service is persistent: the one there is, or a new one to
+/// its server. What an engine found in the first packet is not known any more.
+fn template(
+    plane: &Plane,
+    service: &Service,
+    destination: &Arc<Destination>,
+    key: &FlowKey,
+    now: Tick,
+) -> Option<lvs_conntrack::Lease<Lease>> {
+    let persistence = service.persistence.as_ref().filter(|_| service.engine.is_none())?;
+    let template_key = template_key(service, key, persistence);
+    let table = plane.table();
+    let known = table.with_template(&template_key, &[], now, |known| (known.expires(), known.is_assured()));
+    if let Some((expires, is_assured)) = known {
+        let lease = table.lease(&template_key, &[], now, |_| true)?;
+        lease.resume(expires, is_assured);
+        return (lease.binding().destination().id() == destination.id()).then_some(lease);
+    }
+    let whole_service = matches!(template_key.service, TemplateService::Address(_, port) if port != 0);
+    let port = if whole_service { destination.port() } else { 0 };
+    let new = NewTemplate {
+        key: template_key,
+        data: &[],
+        server: (destination.rip(), port).into(),
+        binding: Lease::take(destination, Counted::Persistent),
+        timeout: seconds(persistence.timeout),
+    };
+    let lease = table.insert_template(new, now).ok()?;
+    lease.resume(lease.expires(), true);
+    Some(lease)
+}
+
 /// The connection that the flow of its client's packets belongs to.
 fn connection(
     state: &State,
-    snapshot: &Snapshot,
-    destination: &Arc<Destination>,
+    plane: &Plane,
+    (destination, service): &Adopted,
     key: &FlowKey,
     flow: &Flow,
     now: Tick,
@@ -121,9 +160,10 @@ fn connection(
     let mut binding = Binding::new(destination, method);
     binding.set_stamp(1);
     let server = (destination.rip(), flow.port).into();
-    let new = NewConn { key: *key, server, reply: is_nat, no_output: !is_nat, binding, template: None };
+    let template = template(plane, service, destination, key, now);
+    let new = NewConn { key: *key, server, reply: is_nat, no_output: !is_nat, binding, template };
     let mut conn = Conn::new(new, now);
-    let timeouts = &snapshot.timeouts;
+    let timeouts = &plane.snapshot().timeouts;
     match key.proto {
         Proto::TCP => {
             conn.on_tcp(TcpFlags::SYN, Direction::ToServer, timeouts, TcpTable::Normal);

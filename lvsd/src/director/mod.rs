@@ -46,6 +46,7 @@ use lvs_forward::{DropReason, Headers, Packet, PortId, Verdict};
 
 pub use binding::{Binding, Method, Role};
 pub(crate) use passage::encapsulation;
+pub(crate) use persist::{seconds, template_key};
 pub use plane::{Account, Plane};
 pub use probe::Probes;
 pub(crate) use state::Connection;

@@ -91,13 +91,13 @@ pub(super) fn found_by<'a>(
     }
 }
 
-pub(super) fn seconds(timeout: Duration) -> u32 {
+pub(crate) fn seconds(timeout: Duration) -> u32 {
     u32::try_from(timeout.as_secs()).unwrap_or(u32::MAX)
 }
 
 /// Whom the template is for: the client's network, and the service with its port; no port where the service has
 /// all of them or is FTP, whose data connections follow the control connection.
-fn template_key(service: &Service, key: &FlowKey, persistence: &Persistence) -> TemplateKey {
+pub(crate) fn template_key(service: &Service, key: &FlowKey, persistence: &Persistence) -> TemplateKey {
     let client = masked(key.src, persistence.netmask);
     let own_port = key.dst_port == service.port();
     match service.id {

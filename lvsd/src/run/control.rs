@@ -15,6 +15,7 @@ use parking_lot::Mutex;
 use super::claim::Claimed;
 use super::clock::Clock;
 use super::difference::{self, Difference};
+use super::ledger::{self, Change, Ledger};
 use super::memory;
 use crate::cache::Cache;
 use crate::config::Config;
@@ -59,6 +60,8 @@ pub(super) struct Control {
     health: Option<health::Handle>,
     /// How the virtual routers are, where there are any.
     vrrp: Option<Arc<ArcSwap<VrrpListing>>>,
+    /// Where changes are written down for a successor.
+    ledger: Option<Ledger>,
 }
 
 impl Control {
@@ -81,6 +84,7 @@ impl Control {
             next_look: Tick::ZERO,
             health: None,
             vrrp: None,
+            ledger: None,
         })
     }
 
@@ -99,6 +103,64 @@ impl Control {
         let gained = self.gain(&Config::default(), config)?;
         self.lose(gained.losses);
         Ok(())
+    }
+
+    /// Makes the changes that a predecessor made while it ran, and writes down those to come.
+    pub(super) fn resume(&mut self, ledger: Ledger) {
+        let count = ledger.changes().len();
+        for change in ledger.changes() {
+            self.again(change.clone());
+        }
+        if count > 0 {
+            tracing::info!(changes = count, "made again as a predecessor had made them");
+        }
+        self.ledger = Some(ledger);
+    }
+
+    fn again(&mut self, change: Change) {
+        let now = self.clock.now();
+        let request = match change {
+            Change::Marks(rules) => {
+                if let Err(error) = self.registry.set_marks(rules) {
+                    tracing::warn!(%error, "the rules for marks are those of the files");
+                }
+                return;
+            }
+            Change::Request(request) => request,
+        };
+        let edit = if let Request::AddService(service) = &request {
+            Some(Request::EditService(service.clone()))
+        } else if let Request::AddServer { id, server } = &request {
+            Some(Request::EditServer { id: *id, server: *server })
+        } else {
+            None
+        };
+        let mut response = self.registry.apply(request, now);
+        // The files may have it by now.
+        if let (Response::Refused { error: Refusal::Exists }, Some(edit)) = (&response, edit) {
+            response = self.registry.apply(edit, now);
+        }
+        if let Response::Refused { error } = response {
+            // What it was about may be gone from the files.
+            tracing::debug!(%error, "a change of a predecessor's has nothing to change");
+        }
+    }
+
+    /// What was written down for a successor, for whom there is nothing to take over.
+    pub(super) fn forget(&mut self) {
+        if let Some(ledger) = &mut self.ledger {
+            ledger.remove();
+        }
+    }
+
+    /// The time.
+    pub(super) fn now(&self) -> Tick {
+        self.clock.now()
+    }
+
+    /// What the workers share.
+    pub(super) fn plane(&self) -> Arc<Plane> {
+        Arc::clone(self.registry.plane())
     }
 
     /// Adds and changes services so that they are as `new` declares, where `old` was declared before. What is no
@@ -273,7 +335,13 @@ impl Control {
             let listing = self.vrrp.as_ref().map(|listing| VrrpListing::clone(&listing.load()));
             return Response::Vrrp(listing.unwrap_or_default());
         }
+        let noted = self.ledger.is_some().then(|| request.clone());
         let mut response = self.registry.apply(request, self.clock.now());
+        if let Some(request) =
+            noted.filter(|_| !matches!(response, Response::Refused { .. } | Response::Malformed { .. }))
+        {
+            self.note(request);
+        }
         if is_change && let Err(error) = self.claim() {
             tracing::error!(%error, "the XDP program was not told of a change; it will be again");
         }
@@ -283,6 +351,16 @@ impl Control {
             status.interfaces.clone_from(&self.interfaces);
         }
         response
+    }
+
+    /// Writes a request down that was carried out, if it changed something that is to last.
+    fn note(&mut self, request: Request) {
+        let Some(ledger) = &mut self.ledger else { return };
+        if matches!(request, Request::AddMark { .. } | Request::DeleteMark { .. }) {
+            ledger.note(Change::Marks(self.registry.marks().rules().to_vec()));
+        } else if ledger::lasting(&request) {
+            ledger.note(Change::Request(request));
+        }
     }
 
     /// Carries out several changes at once.

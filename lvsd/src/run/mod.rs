@@ -9,10 +9,12 @@
 //! its own. The first two share the control behind a lock: there is one writer at a time.
 
 mod claim;
+mod clients;
 mod clock;
 mod control;
 mod difference;
 mod guard;
+mod ledger;
 mod lock;
 mod memory;
 mod neighbour;
@@ -98,6 +100,7 @@ struct Daemon {
     proc_files: Option<proc_files::ProcFiles>,
     health: Option<Health>,
     server_path: std::path::PathBuf,
+    clients: clients::Clients,
     attached: guard::Attached,
     host: guard::HostSetUp,
     _locks: Vec<lock::Lock>,
@@ -119,6 +122,8 @@ impl Daemon {
         }
         drop(self.attached);
         drop(self.host);
+        self.clients.remove();
+        self.control.lock().forget();
         if self.answering.is_some_and(|thread| thread.join().is_err()) {
             tracing::error!("the control socket's thread had panicked");
         }
@@ -156,6 +161,7 @@ fn follow(
             }
         }
         control.tick();
+        let (plane, now) = (control.plane(), control.now());
         if look_after.elapsed() >= LOOK_AFTER {
             look_after = Instant::now();
             let in_use = neighbour::in_use(daemon.watcher.view(), control.servers());
@@ -165,6 +171,8 @@ fn follow(
                 tracing::error!(%error, "the XDP program does not follow the services");
             }
         }
+        drop(control);
+        daemon.clients.keep(&plane, now);
     }
     Ok(())
 }

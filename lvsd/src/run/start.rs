@@ -18,9 +18,11 @@ use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
 use parking_lot::Mutex;
 
+use super::clients::Clients;
 use super::clock::Clock;
 use super::control::Control;
 use super::guard::{Attached, HostSetUp};
+use super::ledger::Ledger;
 use super::lock::Lock;
 use super::proc_files::ProcFiles;
 use super::{Daemon, answer, reload};
@@ -116,6 +118,7 @@ pub(super) fn start(
     let mut control = Control::new(Registry::new(Arc::clone(&plane), seed()), clock, config)?;
     control.follow(watcher.view());
     control.load(config).map_err(|(what, refusal)| RunError::Refused(what, refusal))?;
+    control.resume(Ledger::open(directory(&socket)));
 
     let lasting = without_virtual(&config.host, &config.vrrp);
     let role = (!lasting.is_empty()).then(|| host::role_of(&lasting, &config.interfaces));
@@ -156,6 +159,9 @@ pub(super) fn start(
     // there before a worker sees packets of them.
     watcher.update().map_err(RunError::Follow)?;
     control.follow(watcher.view());
+    let mut clients = Clients::new(directory(&socket));
+    let count = clients.restore(&plane, clock.now());
+    tracing::debug!(count, "persistence templates of a predecessor's");
     if flows.is_some() {
         control.begin_cache(Cache::new(Arc::clone(&program), plane.lanes()));
     }
@@ -198,6 +204,7 @@ pub(super) fn start(
         proc_files,
         health,
         server_path: socket,
+        clients,
         attached,
         host,
         _locks: locks,
@@ -309,7 +316,12 @@ fn attach(attached: &mut Attached, interface: &str, mode: XdpMode) -> Result<Mod
 /// The journal of the host's set-up lies beside the socket: two daemons that can tell their sockets apart have
 /// two journals.
 fn journal(socket: &Path) -> PathBuf {
-    socket.parent().unwrap_or_else(|| Path::new("/")).join("host")
+    directory(socket).join("host")
+}
+
+/// Where the director keeps what outlives it.
+fn directory(socket: &Path) -> &Path {
+    socket.parent().unwrap_or_else(|| Path::new("/"))
 }
 
 /// A number nobody can guess: the standard library seeds its hash maps so.
