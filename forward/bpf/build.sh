@@ -1,7 +1,8 @@
 #!/bin/sh
 # Compiles the BPF programs beside their sources; with --check, compiles them elsewhere and compares byte for byte.
+# BPF_DIRECTORY: where the sources are; here, when it does not say.
 set -eu
-cd "$(dirname "$0")"
+cd "${BPF_DIRECTORY:-$(dirname "$0")}"
 clang=${CLANG:-clang}
 strip=${LLVM_STRIP:-llvm-strip}
 

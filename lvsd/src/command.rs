@@ -1,5 +1,6 @@
 //! From a command line of `lvsd` to an exit status.
 
+use std::ffi::OsString;
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
@@ -27,7 +28,12 @@ const FOUND: u8 = 3;
 
 /// Runs the program's command line.
 pub fn main() -> ExitCode {
-    let command = Cli::parse().command;
+    main_of(std::env::args_os())
+}
+
+/// Runs a command line, whose first word is the program's name.
+pub fn main_of(words: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let command = Cli::parse_from(words).command;
     if !matches!(command, Command::Run(_)) {
         start_log(None);
     }

@@ -1,0 +1,139 @@
+//! The source of packets: frames that come in at a contender's interface as if from a network card.
+
+use std::net::{Ipv4Addr, SocketAddrV4};
+
+use crate::bpf::Loaded;
+use crate::failure::Failure;
+
+/// The compiled program, as `benches/bpf/build.sh` makes it.
+const OBJECT: &[u8] = include_bytes!("../../../bpf/generate.bpf.o");
+/// The network of the clients; 64 flows of one address.
+pub(crate) const CLIENTS: &str = "198.18.0.0/15";
+const FIRST_CLIENT: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 0);
+const FIRST_PORT: u16 = 1024;
+/// The shortest Ethernet frame: 64 octets with its check sequence.
+const FRAME: usize = 60;
+const HEADER: usize = 42;
+/// From a flow to the next: without a common factor with the numbers of flows that are measured.
+const STEP: u32 = 618_033;
+
+/// Where frames go, and what they are.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Target {
+    /// The interface they leave by; its peer is the contender's.
+    pub(crate) interface: u32,
+    /// Its own hardware address.
+    pub(crate) source: [u8; 6],
+    /// The contender's.
+    pub(crate) destination: [u8; 6],
+    /// The service.
+    pub(crate) service: SocketAddrV4,
+}
+
+/// Which of the flows a run of frames is of.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Flows {
+    /// The first of them.
+    pub(crate) first: u32,
+    /// How many there are; the frames go round.
+    pub(crate) count: u32,
+}
+
+impl Flows {
+    /// So many flows, from the first on.
+    pub(crate) const fn of(count: u32) -> Self {
+        Self { first: 0, count }
+    }
+}
+
+/// The generator's program.
+#[derive(Debug)]
+pub(crate) struct Generator {
+    program: Loaded,
+}
+
+impl Generator {
+    /// Loads the program.
+    pub(crate) fn load() -> Result<Self, Failure> {
+        Ok(Self { program: Loaded::load(OBJECT)? })
+    }
+
+    /// Sends so many frames, each of the next flow; the nanoseconds that each took, with all that the kernel did
+    /// with it on this processor. To be called in the namespace of the target's interface.
+    pub(crate) fn send(&self, target: &Target, flows: Flows, frames: u32) -> Result<f64, Failure> {
+        self.program.set("bench_job", &job(target, flows))?;
+        self.program.run_live(&[0; FRAME], frames)
+    }
+}
+
+/// `struct job` of the program.
+fn job(target: &Target, flows: Flows) -> Vec<u8> {
+    let header = header(target);
+    let client = u32::from(FIRST_CLIENT) + flows.first / 64;
+    let step = if flows.count > 1 { STEP % flows.count } else { 0 };
+    let mut job = Vec::with_capacity(80);
+    for word in [target.interface, flows.count, step, 0, client, FIRST_PORT.into()] {
+        job.extend(word.to_ne_bytes());
+    }
+    let (ip, rest) = header.split_at(14).1.split_at(20);
+    let addresses = ip.get(12..20).unwrap_or_default();
+    // Protocol and length, of UDP's pseudo-header.
+    let pseudo =
+        sum(addresses) + u32::from(u16::from_ne_bytes([0, 17])) + sum(rest.get(4..6).unwrap_or_default());
+    job.extend(sum(ip).to_ne_bytes());
+    job.extend((pseudo + sum(rest)).to_ne_bytes());
+    job.extend(header);
+    job.resize(80, 0);
+    job
+}
+
+/// The sum of the 16-bit words as they lie in memory, which is all that one's complement asks for.
+fn sum(bytes: &[u8]) -> u32 {
+    bytes.as_chunks().0.iter().map(|&word| u32::from(u16::from_ne_bytes(word))).sum()
+}
+
+/// Ethernet, IPv4 and UDP headers without the client and without checksums.
+fn header(target: &Target) -> Vec<u8> {
+    let mut header = Vec::with_capacity(HEADER);
+    header.extend(target.destination);
+    header.extend(target.source);
+    header.extend([8, 0, 0x45, 0, 0, 46, 0, 0, 0x40, 0, 64, 17, 0, 0, 0, 0, 0, 0]);
+    header.extend(target.service.ip().octets());
+    header.extend([0, 0]);
+    header.extend(target.service.port().to_be_bytes());
+    header.extend([0, 26, 0, 0]);
+    header
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn target() -> Target {
+        let service = SocketAddrV4::new(Ipv4Addr::new(10, 77, 1, 100), 80);
+        Target { interface: 7, source: [2; 6], destination: [4; 6], service }
+    }
+
+    #[test]
+    fn a_job_is_laid_out_as_the_program_reads_it() {
+        let job = job(&target(), Flows::of(1000));
+        assert_eq!(job.len(), 80);
+        let word = |at: usize| u32::from_ne_bytes(job[at..at + 4].try_into().unwrap());
+        assert_eq!([word(0), word(4), word(8), word(12)], [7, 1000, 33, 0]);
+        assert_eq!(word(16), u32::from(Ipv4Addr::new(198, 18, 0, 0)));
+        assert_eq!(&job[32..38], [4; 6]);
+        assert_eq!(job[32 + 23], 17, "UDP");
+        assert_eq!(job[74..], [0; 6]);
+    }
+
+    #[test]
+    fn the_steps_go_round_all_flows() {
+        for count in [1_000_u32, 100_000, 1_000_000] {
+            let (mut a, mut b) = (STEP % count, count);
+            while b != 0 {
+                (a, b) = (b, a % b);
+            }
+            assert_eq!(a, 1, "{count}");
+        }
+    }
+}
