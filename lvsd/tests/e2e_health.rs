@@ -139,6 +139,15 @@ fn a_server_that_dies_goes_and_comes_back_and_one_is_drained() {
     fs::remove_file(net.files.join("nat2-drain")).unwrap();
     wait_for_weight(&net, 1, Some(1));
 
+    // A host that answers no ping, though its web server does its work.
+    let echo = |ignored: &str| net.host("nat2").sysctl("ipv4/icmp_echo_ignore_all", ignored).unwrap();
+    echo("1");
+    wait_for_weight(&net, 1, None);
+    let silent = health(&net).servers[1].checks[1].clone();
+    assert_eq!((silent.check.as_str(), silent.result.as_deref()), ("PING_CHECK", Some("nothing within 1 s")));
+    echo("0");
+    wait_for_weight(&net, 1, Some(1));
+
     assert!(health(&net).has_quorum);
     for server in ["nat1", "nat2"] {
         end_nginx(&net, server, "KILL");

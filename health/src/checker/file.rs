@@ -1,7 +1,10 @@
 //! `FILE_CHECK`: a file says how a server does.
 
-use std::fs::File;
+use std::fs::OpenOptions;
 use std::io::Read;
+use std::os::unix::fs::OpenOptionsExt;
+
+use nix::fcntl::OFlag;
 
 use crate::declared::FileCheck;
 use crate::judge::{Failure, Outcome};
@@ -19,8 +22,9 @@ pub fn read_file(check: &FileCheck) -> Outcome {
 /// The number in the file; 0 when there is none.
 fn number(check: &FileCheck) -> i64 {
     let mut text = String::new();
-    let read = File::open(&check.path).and_then(|file| file.take(LONGEST).read_to_string(&mut text));
-    if read.is_err() {
+    // Nor does a pipe that nobody writes into keep us waiting.
+    let file = OpenOptions::new().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(&check.path);
+    if file.and_then(|file| file.take(LONGEST).read_to_string(&mut text)).is_err() {
         return 0;
     }
     let text = text.trim_start();
@@ -83,5 +87,20 @@ mod tests {
         std::fs::remove_file(&path).unwrap();
         assert_eq!(read, [12, -3, 0, 0, 0, 4]);
         assert_eq!(number(&check(1, false, true)), 0);
+    }
+
+    #[test]
+    fn what_is_no_file_counts_as_zero_and_is_not_waited_for() {
+        let pipe = std::env::temp_dir().join(format!("lvs-health-pipe-{}", std::process::id()));
+        nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let (tell, told) = std::sync::mpsc::channel();
+        let paths = [pipe.clone(), "/dev/zero".into(), "/".into(), "/dev/null".into()];
+        std::thread::spawn(move || {
+            let read = paths.map(|path| number(&FileCheck { path, ..check(1, false, true) }));
+            let _ = tell.send(read);
+        });
+        let read = told.recv_timeout(std::time::Duration::from_secs(10));
+        std::fs::remove_file(&pipe).unwrap();
+        assert_eq!(read, Ok([0; 4]));
     }
 }

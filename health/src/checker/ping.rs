@@ -79,3 +79,32 @@ fn message(packet: &[u8], is_ipv4: bool) -> &[u8] {
         _ => packet,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_request_is_one_and_its_checksum_is_right() {
+        let request = echo(ECHO.0, *b"01234567");
+        assert_eq!((request[0], &request[HEADER..]), (8, b"01234567".as_slice()));
+        assert_eq!(checksum(&request), 0);
+    }
+
+    #[test]
+    fn the_message_stands_behind_an_ip_header_where_there_is_one() {
+        let reply = echo(ECHO.1, *b"01234567");
+        let raw = [&[0x46; 24][..], &reply].concat();
+        assert_eq!((message(&raw, true), message(&reply, true)), (&reply[..], &reply[..]));
+        assert_eq!(message(&raw, false), &raw[..]);
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_comes_is_looked_at_within_its_bounds(packet: Vec<u8>, is_ipv4: bool) {
+            prop_assert!(packet.ends_with(message(&packet, is_ipv4)));
+        }
+    }
+}

@@ -58,6 +58,27 @@ fn an_answer_to_somebody_elses_question_is_passed_over() {
 }
 
 #[test]
+fn an_answer_that_comes_too_late_is_none() {
+    let late = server::udp(|question| {
+        std::thread::sleep(PATIENCE + Duration::from_millis(200));
+        vec![answer(question, 0)]
+    });
+    assert_eq!(attempt(soa(), late), timed_out());
+}
+
+#[test]
+fn answers_without_end_are_listened_to_no_longer_than_asked() {
+    let other = |question: &[u8]| [&[!question[0]], &answer(question, 0)[1..]].concat();
+    assert_eq!(attempt(soa(), server::babbling(move |question| other(question))), timed_out());
+    let long = server::udp(|question| vec![[answer(question, 0), vec![0xff; 60_000]].concat()]);
+    let outcome = attempt(soa(), long);
+    assert!(
+        matches!(outcome, Outcome::Success { .. } | Outcome::Failure(Failure::Malformed(_))),
+        "{outcome:?}"
+    );
+}
+
+#[test]
 fn what_is_no_name_server_fails() {
     assert_eq!(attempt(soa(), server::nobody()), failed(Failure::Refused));
     assert_eq!(attempt(soa(), server::udp(|_| Vec::new())), timed_out());

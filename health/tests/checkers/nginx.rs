@@ -30,12 +30,13 @@ impl Nginx {
         let temporary: String = ["client_body", "proxy", "fastcgi", "scgi", "uwsgi"]
             .map(|kind| format!("{kind}_temp_path {own}/{kind};"))
             .concat();
+        let failing = failing();
         let server = |host: &str, default: &str| {
             format!(
                 "server {{ listen {plain} {default}; listen {tls} ssl {default}; server_name {host}.example.org;\n\
                  ssl_certificate {own}/{host}.pem; ssl_certificate_key {own}/{host}.key;\n\
                  location = /who {{ return 200 \"{host} $ssl_server_name\\n\"; }}\n\
-                 location = /broken {{ return 500; }} }}"
+                 location = /broken {{ return 500; }} {failing} }}"
             )
         };
         let config = format!(
@@ -68,6 +69,20 @@ impl Drop for Nginx {
         let _ = self.process.wait();
         let _ = fs::remove_dir_all(&self.place);
     }
+}
+
+/// Pages that fail, whatever carries them.
+fn failing() -> String {
+    let endless = server::endless(true, "HTTP/1.1 200 OK\r\n\r\n", "and so on and on and on ");
+    let proxied = [("hangs", server::silent()), ("endless", endless), ("nobody", server::nobody())];
+    let location = |(name, at): (&str, SocketAddr)| {
+        format!("location = /{name} {{ proxy_pass http://{at}/; proxy_buffering off; }}\n")
+    };
+    let slow = "x".repeat(1000);
+    proxied.map(location).concat()
+        + &format!(
+            "location = /slow {{ limit_rate 100; return 200 \"{slow}\"; }} location = /gone {{ return 444; }}"
+        )
 }
 
 fn certificate(place: &std::path::Path, host: &str) {
@@ -141,6 +156,25 @@ fn what_speaks_no_tls_fails() {
     assert!(matches!(outcome, Outcome::Failure(Failure::Tls(_))), "{outcome:?}");
     let outcome = attempt(kind(), server::endless(true, "", "no TLS at all "));
     assert!(matches!(outcome, Outcome::Failure(_)), "{outcome:?}");
+}
+
+#[test]
+fn nginx_fails_within_tls_as_a_server_can() {
+    let nginx = Nginx::start("failing");
+    let ask = |path: &str| attempt(page(Some(Sni::default()), path, None, "never"), nginx.tls);
+    assert_eq!(ask("/hangs"), timed_out());
+    assert_eq!(ask("/slow"), timed_out());
+    assert_eq!(ask("/endless"), failed(Failure::TooLong(1 << 20)));
+    assert_eq!(ask("/nobody"), failed(Failure::Status(502)));
+    assert_eq!(ask("/gone"), failed(Failure::Closed));
+    assert_eq!(ask("/who"), failed(Failure::Pattern(false)));
+}
+
+#[test]
+fn a_handshake_that_comes_slowly_is_waited_for_no_longer_than_asked() {
+    let kind = page(Some(Sni::default()), "/", None, "");
+    // The head of a handshake's record, and what could follow.
+    assert_eq!(attempt(kind, server::slow("\x16\x03\x03\x01\x00\x02\x00\x00 and so on and on")), timed_out());
 }
 
 #[test]

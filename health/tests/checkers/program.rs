@@ -75,6 +75,12 @@ fn a_program_that_does_not_end_is_ended_with_its_children() {
 }
 
 #[test]
+fn a_program_that_talks_without_end_is_not_listened_to() {
+    assert_eq!(run("while :; do echo and so on; echo and on >&2; done", false), timed_out());
+    assert_eq!(run("yes | head -c 10000000; exit 0", false), Outcome::SUCCESS);
+}
+
+#[test]
 #[ignore = "needs root"]
 fn a_program_runs_as_the_user_it_names() {
     let place = place("user");

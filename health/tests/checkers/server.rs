@@ -78,6 +78,23 @@ pub fn slow(text: &'static str) -> SocketAddr {
     })
 }
 
+/// Answers the first datagram by `answer`, again and again.
+pub fn babbling(answer: impl Fn(&[u8]) -> Vec<u8> + Send + 'static) -> SocketAddr {
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address = socket.local_addr().unwrap();
+    thread::spawn(move || {
+        let mut bytes = [0; 2048];
+        let (length, from) = socket.recv_from(&mut bytes).unwrap();
+        let reply = answer(&bytes[..length]);
+        let began = std::time::Instant::now();
+        while began.elapsed() < HANG {
+            let _ = socket.send_to(&reply, from);
+            thread::sleep(Duration::from_micros(200));
+        }
+    });
+    address
+}
+
 /// Answers each datagram by `answer`.
 pub fn udp(answer: impl Fn(&[u8]) -> Vec<Vec<u8>> + Send + 'static) -> SocketAddr {
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();

@@ -1,6 +1,6 @@
 //! `SMTP_CHECK` against a mail server, and against servers that are none.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 
 use super::*;
@@ -59,6 +59,12 @@ fn what_is_no_mail_server_fails() {
     assert_eq!(attempt(helo(), closes), failed(Failure::Closed));
     let resets = server::tcp(|stream| server::reset(&stream));
     assert_eq!(attempt(helo(), resets), failed(Failure::Reset));
+    let resets_late = server::tcp(|mut stream| {
+        stream.write_all(b"220 mail\r\n").unwrap();
+        let _ = stream.read(&mut [0; 512]);
+        server::reset(&stream);
+    });
+    assert_eq!(attempt(helo(), resets_late), failed(Failure::Reset));
 }
 
 #[test]

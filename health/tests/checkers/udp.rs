@@ -44,6 +44,26 @@ fn a_reply_is_looked_at_as_far_as_was_asked() {
 }
 
 #[test]
+fn a_reply_that_comes_too_late_is_none() {
+    let late = server::udp(|bytes| {
+        std::thread::sleep(PATIENCE + Duration::from_millis(200));
+        vec![bytes.to_vec()]
+    });
+    assert_eq!(attempt(with(Reply::default()), late), timed_out());
+    assert_eq!(attempt(without_reply(), late), Outcome::SUCCESS);
+}
+
+#[test]
+fn a_reply_as_long_as_can_be_is_measured_to_its_end() {
+    let long = server::udp(|_| vec![vec![b'x'; 65_507]]);
+    let any = Reply { max_length: u16::MAX, ..Reply::default() };
+    assert_eq!(attempt(with(any), long), Outcome::SUCCESS);
+    let shorter = Reply { max_length: 65_506, ..Reply::default() };
+    assert!(matches!(attempt(with(shorter), long), Outcome::Failure(Failure::Malformed(_))));
+    assert_eq!(attempt(with(Reply::default()), server::babbling(<[u8]>::to_vec)), Outcome::SUCCESS);
+}
+
+#[test]
 fn without_a_payload_something_is_sent_all_the_same() {
     let server = server::udp(|bytes| vec![vec![0; usize::from(bytes.len() == 32)]]);
     let reply = Some(Reply { min_length: 1, ..Reply::default() });
