@@ -1,7 +1,9 @@
 //! The rules of RFC 9568, section 6.4, one by one, and keepalived's additions.
 
 use super::*;
+use crate::declared::Preemption;
 use crate::declared::{Announcing, Version};
+use crate::wire::Advert;
 
 const SECOND: Duration = Duration::from_secs(1);
 
