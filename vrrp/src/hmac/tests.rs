@@ -70,6 +70,38 @@ fn the_vectors_are_believed_and_made_again() {
     assert_eq!(Station::new(NOON).send(), bytes(SIGNED_V4));
 }
 
+/// The images in the appendix of draft-cassen-vrrp-auth-hmac, which keepalived 2.4.2 is held to as well: router 51,
+/// priority 200, sequence 0x6800000080000000, signed with the bytes 0 to 31 as key 1. Each HMAC is also what
+/// `openssl dgst -sha256 -mac HMAC -macopt hexkey:00..1f` says of `pseudo-header | advert`, the fields of the checksum and
+/// of the HMAC zero.
+const APPENDIX_V4: &str = "3133c80100644402c0000264010100006800000080000000\
+                           1b84bc4e8e43892dc6d98448f8ee2265";
+const APPENDIX_V6: &str = "3133c8010064a2e9fe800000000000000000000000000100\
+                           010100006800000080000000c8c56146ebfd66ee10ec4d8186461b78";
+
+/// Believes an image of the appendix by its order alone: its time is long ago.
+fn believe_image(image: &[u8], is_ipv6: bool) -> Result<(), Reject> {
+    let [source, destination] =
+        if is_ipv6 { ["fe80::10", "fe80::20"] } else { ["198.51.100.10", "224.0.0.18"] };
+    let [source, destination] = [source, destination].map(|text| text.parse().unwrap());
+    let envelope = Envelope { source, destination, ttl: 255 };
+    let sealed = Packet::parse(image, &envelope)?.trailer.unwrap();
+    let monotonic = HmacSettings { anti_replay: AntiReplay::Monotonic, ..settings() };
+    Verifier::new(&monotonic, SECOND).verify(binding(source, 51), &sealed, Tick::ZERO, WallClock(NOON))
+}
+
+#[test]
+fn the_drafts_own_images_are_believed() {
+    assert_eq!(believe_image(&bytes(APPENDIX_V4), false), Ok(()));
+    assert_eq!(believe_image(&bytes(APPENDIX_V6), true), Ok(()));
+    // Each byte counts, but those of the checksum, which an IPv4 router may compute in another way.
+    for place in (0..12).chain(24..40).filter(|place| !(6..8).contains(place)) {
+        let mut image = bytes(APPENDIX_V4);
+        image[place] ^= 1;
+        assert!(believe_image(&image, false).is_err(), "{place}");
+    }
+}
+
 #[test]
 fn another_key_router_or_source_is_not_believed() {
     let mut verifier = Verifier::new(&settings(), SECOND);

@@ -1,7 +1,7 @@
 //! What is watched does to the virtual routers: priorities, and what keeps them from working.
 
 use lvs_netcfg::Interface;
-use lvs_vrrp::declared::{Track, Weight};
+use lvs_vrrp::declared::{Script, Track, Weight};
 use lvs_vrrp::{Effect, Member, Reading, Tick, effect};
 
 use super::super::watch::Watched;
@@ -80,6 +80,9 @@ impl Engine {
         let mut sum = Effect::default();
         for (kind, track) in all {
             let weight = self.weight(kind, &track);
+            if weight.value != 0 && self.is_unknown(kind, &track.name) {
+                continue;
+            }
             let one = effect([(self.reading(kind, &track.name, now), weight)]);
             if one.is_fault {
                 faults.push(format!(
@@ -103,6 +106,14 @@ impl Engine {
             _ => None,
         };
         track.weight.or_else(own).unwrap_or_default()
+    }
+
+    /// True for a script that has not run yet: until then the priority is the declared one, as keepalived has it.
+    fn is_unknown(&self, kind: usize, name: &str) -> bool {
+        let starts_down = |script: &Script| script.name == name && script.starts_down;
+        kind == 1
+            && !self.readings.contains_key(&Watched::Script(name.to_owned()))
+            && !self.declared.scripts.iter().any(starts_down)
     }
 
     fn reading(&mut self, kind: usize, name: &str, now: Tick) -> Reading {
