@@ -1,6 +1,6 @@
 //! Holds every statement against the table of keywords: what is refused, what has no effect, what lacks an argument.
 
-use super::keyword::{Block, Keyword, Standing};
+use super::keyword::{Keyword, Standing};
 use super::source::{Findings, Found};
 use super::tree::Statement;
 
@@ -11,7 +11,7 @@ const REPEATED: [&str; 2] = ["key", "lvs_timeouts"];
 pub(super) fn check(statements: &[Statement], findings: &mut Findings) {
     for (at, statement) in statements.iter().enumerate() {
         let Some(keyword) = statement.keyword else { continue };
-        if let Some(why) = refusal(keyword) {
+        if let Standing::Refused(why) = keyword.outcome() {
             let title = format!("`{}` cannot be had", keyword.name);
             findings.mistake(Found::new(statement.whole(), title, "lvsd does not do this").help(why));
             continue;
@@ -26,17 +26,6 @@ pub(super) fn check(statements: &[Statement], findings: &mut Findings) {
             Standing::Opens(_) => check(statement.inside(), findings),
             Standing::Refused(_) | Standing::Means(_) => {}
         }
-    }
-}
-
-/// What to do instead of a keyword that is refused; that of a block is told once.
-fn refusal(keyword: &'static Keyword) -> Option<&'static str> {
-    match keyword.meant().standing {
-        Standing::Refused(why) => Some(why),
-        Standing::Opens(block @ (Block::BfdInstance | Block::BfdCheck)) => {
-            super::keyword::all().find(|inner| inner.block == block).and_then(refusal)
-        }
-        Standing::Opens(_) | Standing::Honoured | Standing::Noted(_) | Standing::Means(_) => None,
     }
 }
 

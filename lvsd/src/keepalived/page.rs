@@ -31,11 +31,11 @@ pub fn page() -> String {
         };
         let _ = write!(page, "\n## {title}\n\n| keyword | arguments | |\n|---|---|---|\n");
         for keyword in all().filter(|keyword| keyword.block == block) {
-            let standing = match keyword.standing {
-                Standing::Honoured | Standing::Opens(_) => "honoured".to_owned(),
-                Standing::Means(name) => format!("the same as `{name}`"),
-                Standing::Noted(why) => format!("no effect: {why}"),
-                Standing::Refused(what) => format!("refused: {what}"),
+            let standing = match (keyword.standing, keyword.outcome()) {
+                (Standing::Means(name), _) => format!("the same as `{name}`"),
+                (_, Standing::Noted(why)) => format!("no effect: {why}"),
+                (_, Standing::Refused(what)) => format!("refused: {what}"),
+                (_, Standing::Honoured | Standing::Opens(_) | Standing::Means(_)) => "honoured".to_owned(),
             };
             let arguments = if keyword.arguments.is_empty() {
                 String::new()

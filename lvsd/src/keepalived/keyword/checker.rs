@@ -87,7 +87,7 @@ const TIMING: [(&str, &str, Standing); 8] = [
     ("delay_before_retry", "SECONDS", Honoured),
     ("warmup", "SECONDS", Honoured),
     ("delay_loop", "SECONDS", Honoured),
-    ("log_all_failures", "[BOOL]", Noted("`lvsd health` tells what each check said last, and why")),
+    ("log_all_failures", "[BOOL]", Honoured),
 ];
 
 /// The rows that several checkers share.

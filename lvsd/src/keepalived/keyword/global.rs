@@ -17,8 +17,7 @@ const BUS: Standing = Noted("lvsd is not on D-Bus; `lvsd vrrp --json` tells the 
 const PATHS: Standing =
     Noted("`lvsd vrrp --json` and `lvsd health --json` tell the state; no file is written");
 const RUN: Standing = Noted("lvsd keeps what it writes beside its socket (--socket)");
-const GARP: Standing =
-    Refused("the addresses are announced on their own interface; remove it, or set it to 0");
+const GARP: Standing = Refused("the addresses are announced on their own interface; remove it");
 const ALLOCATED: Standing = Noted("lvsd makes a service of each address of a group; that costs it nothing");
 
 /// The rows.
@@ -142,12 +141,7 @@ pub(super) const TABLE: &[Keyword] = &[
     row(Block::GlobalDefs, "smtp_alert_checker", "[BOOL]", MAIL),
     row(Block::GlobalDefs, "no_email_faults", "", MAIL),
     row(Block::GlobalDefs, "no_checker_emails", "", MAIL),
-    row(
-        Block::GlobalDefs,
-        "checker_log_all_failures",
-        "[BOOL]",
-        Noted("`lvsd health` tells what each check said last, and why"),
-    ),
+    row(Block::GlobalDefs, "checker_log_all_failures", "[BOOL]", Honoured),
     row(Block::GlobalDefs, "router_id", "NAME", Noted("it is only told in mails, and lvsd sends none")),
     row(Block::GlobalDefs, "vrrp_mcast_group4", "ADDRESS", Honoured),
     row(Block::GlobalDefs, "vrrp_mcast_group6", "ADDRESS", Honoured),

@@ -185,6 +185,13 @@ impl Keyword {
         find(self.block, self.meaning()).unwrap_or(self)
     }
 
+    /// What becomes of it and of all that stands in its block: a block of which nothing is honoured is not either.
+    pub fn outcome(&'static self) -> Standing {
+        let standing = self.meant().standing;
+        let Standing::Opens(block) = standing else { return standing };
+        USELESS.get(&block).copied().unwrap_or(standing)
+    }
+
     /// True when a brace may stand behind it.
     pub(super) fn may_have_block(&self) -> bool {
         self.opens().is_some() || self.arguments.contains('{')
@@ -236,6 +243,19 @@ pub fn all() -> impl Iterator<Item = &'static Keyword> {
 
 static INDEX: LazyLock<HashMap<(Block, &'static str), &'static Keyword>> =
     LazyLock::new(|| all().map(|keyword| ((keyword.block, keyword.name), keyword)).collect());
+
+/// Blocks in which every keyword is refused, or none has an effect; with the reason of the first.
+static USELESS: LazyLock<HashMap<Block, Standing>> = LazyLock::new(|| {
+    let fate = |block: Block| {
+        let inside: Vec<Standing> =
+            all().filter(|keyword| keyword.block == block).map(|keyword| keyword.standing).collect();
+        let is_refused = inside.iter().all(|standing| matches!(standing, Standing::Refused(_)));
+        let is_noted = inside.iter().all(|standing| matches!(standing, Standing::Noted(_)));
+        let first = inside.first().filter(|_| is_refused || is_noted)?;
+        Some((block, *first))
+    };
+    Block::ALL.into_iter().filter_map(fate).collect()
+});
 
 /// What is known of a keyword.
 pub(super) fn find(block: Block, name: &str) -> Option<&'static Keyword> {

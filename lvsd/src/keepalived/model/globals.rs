@@ -32,6 +32,7 @@ pub(super) struct Globals {
     pub(super) higher_priority_send_advert: bool,
     pub(super) tells_priority: bool,
     pub(super) mac_prefix: Option<String>,
+    pub(super) logs_all_failures: Option<bool>,
     delay_after_boot: Duration,
     is_quiet: bool,
     fifos: [(Option<String>, Option<Program>); 3],
@@ -158,6 +159,7 @@ impl Model<'_> {
 
     fn of_all(&mut self, statement: &Statement) {
         match statement.name() {
+            "checker_log_all_failures" => self.globals.logs_all_failures = Some(self.boolean(statement)),
             "rs_init_notifies" => self.declared.health.rs_init_notifies = true,
             "script_user" => {
                 let user = self.findings.runs_as(statement.arguments());

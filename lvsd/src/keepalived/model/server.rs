@@ -234,6 +234,7 @@ impl Model<'_> {
             "delay_loop" => timers.delay_loop = self.delay_loop(inner),
             "warmup" => timers.warmup = self.seconds(inner, 0..=LONGEST),
             "alpha" => timers.alpha = Some(self.boolean(inner)),
+            "log_all_failures" => timers.log_all_failures = Some(self.boolean(inner)),
             _ => {}
         }
     }

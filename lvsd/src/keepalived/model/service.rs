@@ -121,7 +121,8 @@ impl Model<'_> {
             policy: Policy::default(),
             defaults: Defaults::default(),
         };
-        draft.defaults.timers = Timers::default();
+        draft.defaults.timers =
+            Timers { log_all_failures: self.globals.logs_all_failures, ..Timers::default() };
         for inner in statement.inside() {
             self.timer(inner, &mut draft.defaults.timers);
             self.of_service(inner, &mut draft);
