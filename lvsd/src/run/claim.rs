@@ -8,7 +8,7 @@ use lvs_forward::io::xdp::{Claims, Endpoint, Marked, Prefix};
 
 use crate::health::Answering;
 use crate::mark::{MarkRule, PortRange};
-use crate::message::{Family, ForwardMethod, RealServer, ServiceId, ServiceListing, Transport, TunnelKind};
+use crate::message::{Family, ForwardMethod, RealServer, ServiceId, Transport, TunnelKind, VirtualService};
 use crate::snapshot::number;
 
 /// How long packets of a service or server that is gone still go to the director: its connections live on, and
@@ -35,11 +35,12 @@ enum Claim {
 pub(super) struct Claimed(BTreeMap<Claim, Option<Tick>>);
 
 impl Claimed {
-    /// Takes the services, the rules for marks and who answers checks as they are now; returns what to claim. `is_used` says whether
-    /// connections to a prefix still live: their packets go on to the director whatever became of the rule.
-    pub(super) fn follow(
+    /// Takes the services, the rules for marks and who answers checks as they are now; returns what to claim.
+    /// `is_used` says whether connections to a prefix still live: their packets go on to the director whatever became
+    /// of the rule.
+    pub(super) fn follow<'a, S: Iterator<Item = &'a RealServer>>(
         &mut self,
-        services: &[ServiceListing],
+        services: impl Iterator<Item = (&'a VirtualService, S)>,
         marks: &[MarkRule],
         answering: &BTreeSet<Answering>,
         now: Tick,
@@ -48,7 +49,7 @@ impl Claimed {
         let answer = |&(proto, from): &Answering| {
             Claim::Answer(Endpoint { address: from.ip(), port: from.port(), proto })
         };
-        let of_services = services.iter().flat_map(|service| of_service(service, marks));
+        let of_services = services.flat_map(|(service, servers)| of_service(service, servers, marks));
         let wanted: BTreeSet<Claim> = of_services.chain(answering.iter().map(answer)).collect();
         for (claim, until) in &mut self.0 {
             if wanted.contains(claim) {
@@ -59,20 +60,24 @@ impl Claimed {
         }
         self.0.retain(|_, until| until.is_none_or(|until| until > now));
         self.0.extend(wanted.into_iter().map(|claim| (claim, None)));
-        let mut claims = Claims::default();
-        for &claim in self.0.keys() {
-            match claim {
-                Claim::Service(endpoint) => claims.services.insert(endpoint),
-                Claim::Server(endpoint) | Claim::Answer(endpoint) => claims.servers.insert(endpoint),
-                Claim::Tunnel(endpoint) => claims.tunnels.insert(endpoint),
-                Claim::Marked(marked) => claims.marked.insert(marked),
-            };
-        }
-        claims
+        gathered(self.0.keys().copied())
     }
-}
 
-impl Claimed {
+    /// What would be claimed, were there these services and rules from now on.
+    pub(super) fn with<'a, S: Iterator<Item = &'a RealServer>>(
+        &self,
+        services: impl Iterator<Item = (&'a VirtualService, S)>,
+        marks: &[MarkRule],
+    ) -> Claims {
+        let wanted = services.flat_map(|(service, servers)| of_service(service, servers, marks));
+        gathered(self.0.keys().copied().chain(wanted))
+    }
+
+    /// True while time alone changes nothing of it.
+    pub(super) fn is_settled(&self) -> bool {
+        self.0.values().all(Option::is_none)
+    }
+
     /// The masquerading servers whose answers are claimed.
     pub(super) fn servers(&self) -> impl Iterator<Item = Endpoint> {
         self.0.keys().filter_map(|claim| match claim {
@@ -80,6 +85,19 @@ impl Claimed {
             Claim::Service(_) | Claim::Answer(_) | Claim::Tunnel(_) | Claim::Marked(_) => None,
         })
     }
+}
+
+fn gathered(all: impl Iterator<Item = Claim>) -> Claims {
+    let mut claims = Claims::default();
+    for claim in all {
+        match claim {
+            Claim::Service(endpoint) => claims.services.insert(endpoint),
+            Claim::Server(endpoint) | Claim::Answer(endpoint) => claims.servers.insert(endpoint),
+            Claim::Tunnel(endpoint) => claims.tunnels.insert(endpoint),
+            Claim::Marked(marked) => claims.marked.insert(marked),
+        };
+    }
+    claims
 }
 
 impl Claim {
@@ -91,8 +109,12 @@ impl Claim {
     }
 }
 
-fn of_service(listing: &ServiceListing, marks: &[MarkRule]) -> Vec<Claim> {
-    let id = listing.service.id;
+fn of_service<'a>(
+    service: &VirtualService,
+    servers: impl Iterator<Item = &'a RealServer>,
+    marks: &[MarkRule],
+) -> Vec<Claim> {
+    let id = service.id;
     let protocols = match id {
         ServiceId::Address { transport, .. } => vec![number(transport)],
         ServiceId::Mark { .. } => vec![Proto::TCP, Proto::UDP, Proto::SCTP],
@@ -111,10 +133,9 @@ fn of_service(listing: &ServiceListing, marks: &[MarkRule]) -> Vec<Claim> {
     };
     let is_ftp = matches!(id, ServiceId::Address { port: FTP, .. });
     // Behind FTP and behind the persistence of a mark a connection keeps the port it was for.
-    let is_any_port =
-        is_ftp || (matches!(id, ServiceId::Mark { .. }) && listing.service.persistent.is_some());
-    for listing in &listing.servers {
-        claims.extend(of_server(&listing.server, &protocols, is_any_port, vip_is_v4(&id)));
+    let is_any_port = is_ftp || (matches!(id, ServiceId::Mark { .. }) && service.persistent.is_some());
+    for server in servers {
+        claims.extend(of_server(server, &protocols, is_any_port, vip_is_v4(&id)));
     }
     claims
 }
@@ -165,9 +186,19 @@ fn of_rule(rule: &MarkRule, family: Family) -> Vec<Claim> {
 mod tests {
     use super::*;
     use crate::mark::network;
-    use crate::message::{ServerListing, Stats, VirtualService};
 
-    fn on_mark(family: Family, persistent: Option<u32>) -> ServiceListing {
+    fn follow(
+        claimed: &mut Claimed,
+        services: &[(VirtualService, Vec<RealServer>)],
+        marks: &[MarkRule],
+        now: Tick,
+        is_used: bool,
+    ) -> Claims {
+        let services = services.iter().map(|(service, servers)| (service, servers.iter()));
+        claimed.follow(services, marks, &BTreeSet::new(), now, |_| is_used)
+    }
+
+    fn on_mark(family: Family, persistent: Option<u32>) -> (VirtualService, Vec<RealServer>) {
         let service = VirtualService {
             id: ServiceId::Mark { mark: 1, family },
             scheduler: "rr".to_owned(),
@@ -185,9 +216,7 @@ mod tests {
             upper_threshold: 0,
             lower_threshold: 0,
         };
-        let (stats, local) = (Stats::default(), false);
-        let server = ServerListing { server, local, active: 0, inactive: 0, persistent: 0, stats };
-        ServiceListing { service, stats, servers: vec![server] }
+        (service, vec![server])
     }
 
     fn rule(mark: u32, destination: Option<&str>) -> MarkRule {
@@ -215,13 +244,7 @@ mod tests {
         let rules = [rule(1, Some("192.0.2.10")), rule(2, Some("192.0.2.20")), rule(1, None)];
         let claims = |family| {
             let services = [on_mark(family, None)];
-            prefixes(&Claimed::default().follow(
-                &services,
-                &rules,
-                &BTreeSet::new(),
-                Tick::from_millis(0),
-                |_| false,
-            ))
+            prefixes(&follow(&mut Claimed::default(), &services, &rules, Tick::from_millis(0), false))
         };
         let each = |prefix: &str| {
             let ports =
@@ -231,10 +254,7 @@ mod tests {
         assert_eq!(claims(Family::Ipv4), [each("0.0.0.0/0"), each("192.0.2.10/32")].concat());
         assert_eq!(claims(Family::Ipv6), each("::/0"));
         assert!(
-            prefixes(
-                &Claimed::default().follow(&[], &rules, &BTreeSet::new(), Tick::from_millis(0), |_| true)
-            )
-            .is_empty()
+            prefixes(&follow(&mut Claimed::default(), &[], &rules, Tick::from_millis(0), true)).is_empty()
         );
     }
 
@@ -242,8 +262,7 @@ mod tests {
     fn a_persistent_mark_keeps_every_port_so_the_server_answers_from_any() {
         let ports = |persistent| {
             let services = [on_mark(Family::Ipv4, persistent)];
-            let claims =
-                Claimed::default().follow(&services, &[], &BTreeSet::new(), Tick::from_millis(0), |_| false);
+            let claims = follow(&mut Claimed::default(), &services, &[], Tick::from_millis(0), false);
             claims.servers.iter().map(|server| server.port).collect::<BTreeSet<u16>>()
         };
         assert_eq!(ports(None), [8080].into());
@@ -254,17 +273,13 @@ mod tests {
     fn the_packets_of_a_removed_rule_are_claimed_while_connections_use_it() {
         let services = [on_mark(Family::Ipv4, None)];
         let mut claimed = Claimed::default();
-        let none = BTreeSet::new();
         let start = Tick::from_millis(0);
         let count = |claims: Claims| claims.marked.len();
-        assert_eq!(
-            count(claimed.follow(&services, &[rule(1, Some("192.0.2.10"))], &none, start, |_| false)),
-            6
-        );
-        assert_eq!(count(claimed.follow(&services, &[], &none, start, |_| false)), 6);
+        assert_eq!(count(follow(&mut claimed, &services, &[rule(1, Some("192.0.2.10"))], start, false)), 6);
+        assert_eq!(count(follow(&mut claimed, &services, &[], start, false)), 6);
         let later = start + AFTERLIFE;
-        assert_eq!(count(claimed.follow(&services, &[], &none, later, |_| true)), 6, "there are connections");
-        assert_eq!(count(claimed.follow(&services, &[], &none, later, |_| false)), 6, "renewed");
-        assert_eq!(count(claimed.follow(&services, &[], &none, later + AFTERLIFE, |_| false)), 0);
+        assert_eq!(count(follow(&mut claimed, &services, &[], later, true)), 6, "there are connections");
+        assert_eq!(count(follow(&mut claimed, &services, &[], later, false)), 6, "renewed");
+        assert_eq!(count(follow(&mut claimed, &services, &[], later + AFTERLIFE, false)), 0);
     }
 }

@@ -1,5 +1,6 @@
 //! The one writer: requests, the host's changes and time all pass through here, one after another.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +21,7 @@ use super::memory;
 use crate::cache::Cache;
 use crate::config::Config;
 use crate::director::Plane;
-use crate::health::{self, Traffic};
+use crate::health::{self, Answering, Traffic};
 use crate::mark::MarkError;
 use crate::message::{InterfaceStatus, Refusal, Request, Response, ServiceListing, VrrpListing};
 use crate::resolve::{Ask, Fib};
@@ -48,6 +49,8 @@ pub(super) struct Control {
     registry: Registry,
     clock: Clock,
     claimed: Claimed,
+    /// The services, and who answers checks, that the XDP program knows all of.
+    claimed_of: Option<(u64, Arc<BTreeSet<Answering>>)>,
     program: Option<Arc<Program>>,
     diversion: Option<Diversion>,
     /// How checks go the way of the traffic.
@@ -76,6 +79,7 @@ impl Control {
             registry,
             clock,
             claimed: Claimed::default(),
+            claimed_of: None,
             program: None,
             diversion: None,
             traffic: None,
@@ -216,6 +220,18 @@ impl Control {
                 tracing::error!(%error, "net.ipv4.vs.{name} stays as it was");
             }
         }
+    }
+
+    pub(super) const fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    pub(super) const fn claimed(&self) -> &Claimed {
+        &self.claimed
+    }
+
+    pub(super) fn served(&self) -> &[String] {
+        &self.served
     }
 
     fn applied(&mut self, request: Request, what: impl FnOnce() -> String) -> Result<(), (String, Refusal)> {
@@ -417,23 +433,28 @@ impl Control {
 
     /// Makes the XDP program's maps follow the services.
     pub(super) fn claim(&mut self) -> Result<(), ProgramError> {
-        let services = self.services();
-        let now = self.clock.now();
+        let (now, generation) = (self.clock.now(), self.registry.generation());
+        let answering = self.traffic.as_ref().map(Traffic::answering).unwrap_or_default();
+        let known = Some((generation, Arc::clone(&answering)));
+        if self.claimed_of == known && self.claimed.is_settled() {
+            self.follow_own_servers();
+            return Ok(());
+        }
         let plane = Arc::clone(self.registry.plane());
         let is_used = |prefix| is_used(&plane, prefix, now);
-        let answering = self.traffic.as_ref().map(Traffic::answering).unwrap_or_default();
-        let claims = self.claimed.follow(&services, self.registry.marks().rules(), &answering, now, is_used);
+        let marks = self.registry.marks().rules();
+        let claims = self.claimed.follow(self.registry.declared(), marks, &answering, now, is_used);
         self.follow_own_servers();
-        self.program.as_ref().map_or(Ok(()), |program| program.claim(&claims))
+        let Some(program) = &self.program else { return Ok(()) };
+        self.claimed_of = None;
+        program.claim(&claims)?;
+        self.claimed_of = known;
+        Ok(())
     }
 
     /// The real servers there are.
-    pub(super) fn servers(&mut self) -> Vec<IpAddr> {
-        self.services()
-            .iter()
-            .flat_map(|service| &service.servers)
-            .map(|listing| listing.server.rip)
-            .collect()
+    pub(super) fn servers(&self) -> Vec<IpAddr> {
+        self.registry.declared().flat_map(|(_, servers)| servers).map(|server| server.rip).collect()
     }
 
     /// The neighbours that packets wait for.

@@ -21,6 +21,7 @@ mod neighbour;
 mod proc_files;
 mod reload;
 mod start;
+mod vet;
 
 use std::io::{self, Read};
 use std::os::fd::AsFd;

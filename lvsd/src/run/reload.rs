@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use super::Daemon;
 use crate::config::Config;
 use crate::health::Declared;
-use crate::message::{Reloaded, Response};
+use crate::message::{Reloaded, Request, Response};
 use crate::vrrp::VrrpError;
 
 /// How often whoever waits for a reload looks whether the daemon stops.
@@ -84,9 +84,12 @@ impl Daemon {
         if let Some(what) = lasting(&self.config, &new) {
             return Err(format!("{what} cannot change while the director runs; restart it"));
         }
+        self.control.lock().vet(&new).map_err(|(what, why)| format!("{what}: {why}"))?;
+        // Last of what can fail on its own account; without anything to check it does nothing.
+        self.begin_checks(&new)?;
         let gained = self.control.lock().gain(&self.config, &new);
         let gained = gained.map_err(|(what, refusal)| format!("{what}: {refusal}"))?;
-        let changes = gained.changes;
+        let mut changes = gained.changes;
         if let Err(error) = self.follow_routers(&new) {
             let mut control = self.control.lock();
             if let Ok(back) = control.gain(&new, &self.config) {
@@ -98,7 +101,7 @@ impl Daemon {
         control.settle(&self.config, &new);
         control.lose(gained.losses);
         drop(control);
-        self.follow_checks(&new)?;
+        changes += self.follow_checks(&new);
         let reloaded = Reloaded {
             changes: u64::try_from(changes).unwrap_or(u64::MAX),
             services: u64::try_from(new.services.len()).unwrap_or(u64::MAX),
@@ -125,26 +128,36 @@ impl Daemon {
         Ok(())
     }
 
-    fn follow_checks(&mut self, new: &Config) -> Result<(), String> {
-        let declared = Declared::of(new);
-        match &self.health {
-            Some(health) if Declared::of(&self.config) != declared => {
-                let handle = health.handle();
-                let mut declared = Some(declared);
-                crate::health::Services::with(&*self.control, &mut |apply| {
-                    if let Some(declared) = declared.take() {
-                        handle.reconfigure(declared, apply);
-                    }
-                });
-                self.control.lock().lose(Vec::new());
-            }
-            None if !declared.is_empty() => {
-                self.health = super::start::look_after(new, &self.control, self.watcher.view())
-                    .map_err(|error| format!("the checks cannot be started: {error}"))?;
-            }
-            Some(_) | None => {}
+    /// Has the thread of the checks run where there is something to check from now on.
+    fn begin_checks(&mut self, new: &Config) -> Result<(), String> {
+        if self.health.is_none() && !Declared::of(new).is_empty() {
+            let health = super::start::begin_checks(Declared::default(), &self.control, self.watcher.view());
+            self.health = Some(health.map_err(|error| format!("the checks cannot be started: {error}"))?);
         }
         Ok(())
+    }
+
+    /// Has the checks follow; how many changes of servers came of it at once.
+    fn follow_checks(&mut self, new: &Config) -> usize {
+        let mut changes = 0;
+        let Some(health) = &self.health else { return changes };
+        let declared = Declared::of(new);
+        if Declared::of(&self.config) != declared {
+            let handle = health.handle();
+            let mut declared = Some(declared);
+            crate::health::Services::with(&*self.control, &mut |apply| {
+                let mut counted = |requests: Vec<Request>| {
+                    changes += requests.len();
+                    apply(requests)
+                };
+                if let Some(declared) = declared.take() {
+                    handle.reconfigure(declared, &mut counted);
+                }
+            });
+            // Who answers checks may be others than before.
+            self.control.lock().lose(Vec::new());
+        }
+        changes
     }
 }
 

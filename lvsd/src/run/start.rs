@@ -66,6 +66,9 @@ pub enum RunError {
     /// The registry refused what the configuration says.
     #[error("{0}: {1}")]
     Refused(String, Refusal),
+    /// What the configuration says cannot be carried out here.
+    #[error("{0}: {1}")]
+    Vetted(String, String),
     /// The configuration's rules for marks.
     #[error("the rules for marks: {0}")]
     Marks(#[from] MarkError),
@@ -117,6 +120,7 @@ pub(super) fn start(
     let plane = Arc::new(Plane::new(shares.len() + 1, limit, seed()));
     let mut control = Control::new(Registry::new(Arc::clone(&plane), seed()), clock, config)?;
     control.follow(watcher.view());
+    control.vet(config).map_err(|(what, why)| RunError::Vetted(what, why))?;
     control.load(config).map_err(|(what, refusal)| RunError::Refused(what, refusal))?;
     control.resume(Ledger::open(directory(&socket)));
 
@@ -224,10 +228,19 @@ pub(super) fn look_after(
     if declared.is_empty() {
         return Ok(None);
     }
+    begin_checks(declared, control, view).map(Some)
+}
+
+/// Checks what is declared, be it nothing yet.
+pub(super) fn begin_checks(
+    declared: health::Declared,
+    control: &Arc<Mutex<Control>>,
+    view: &HostView,
+) -> io::Result<Health> {
     let traffic = control.lock().traffic();
     let health = health::start(declared, Arc::<Mutex<Control>>::clone(control), traffic)?;
     control.lock().look_after(health.handle(), view);
-    Ok(Some(health))
+    Ok(health)
 }
 
 /// The worker of what the host itself sends through the director: the last lane is its own.

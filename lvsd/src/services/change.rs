@@ -34,8 +34,7 @@ impl Registry {
 
     /// `ip_vs_del_service`: its servers go to the trash.
     pub(super) fn delete_service(&mut self, id: ServiceId, now: Tick) -> Result<(), Refusal> {
-        let at = self.entries.iter().position(|entry| entry.id() == id).ok_or(Refusal::NoService)?;
-        let mut entry = self.entries.remove(at);
+        let mut entry = self.entries.take(id).ok_or(Refusal::NoService)?;
         for server in entry.disband() {
             self.trash.take_in(id, server, now);
         }
@@ -45,7 +44,7 @@ impl Registry {
 
     /// `ip_vs_flush`
     pub(super) fn flush(&mut self, now: Tick) {
-        for mut entry in std::mem::take(&mut self.entries) {
+        for mut entry in self.entries.take_all() {
             let id = entry.id();
             for server in entry.disband() {
                 self.trash.take_in(id, server, now);
@@ -65,11 +64,18 @@ impl Registry {
         Ok(())
     }
 
+    /// Says whether these timeouts would be taken.
+    ///
+    /// # Errors
+    /// [`Refusal::Invalid`] for more than the kernel takes.
+    pub fn check_timeouts(asked: Timeouts) -> Result<(), Refusal> {
+        let is_wrong = [asked.tcp, asked.tcp_fin, asked.udp].iter().any(|&seconds| seconds > LONGEST);
+        if is_wrong { Err(Refusal::Invalid) } else { Ok(()) }
+    }
+
     /// `ip_vs_set_timeout`: 0 keeps a value.
     pub(super) fn set_timeouts(&mut self, asked: Timeouts) -> Result<(), Refusal> {
-        if [asked.tcp, asked.tcp_fin, asked.udp].iter().any(|&seconds| seconds > LONGEST) {
-            return Err(Refusal::Invalid);
-        }
+        Self::check_timeouts(asked)?;
         self.timeouts.set(asked.tcp, asked.tcp_fin, asked.udp);
         Ok(())
     }

@@ -37,7 +37,7 @@ impl Registry {
                 self.estimate();
             }
         }
-        for entry in &self.entries {
+        for entry in self.entries.iter() {
             if let Some(scheduler) = entry.running().scheduler() {
                 scheduler.sweep(now.since_zero());
             }
@@ -46,7 +46,7 @@ impl Registry {
 
     fn estimate(&mut self) {
         self.totals.step(&self.entries);
-        for entry in &mut self.entries {
+        for entry in self.entries.iter_mut() {
             let counted = entry.stats().sum();
             entry.meter.step(counted);
             for server in entry.servers_mut() {

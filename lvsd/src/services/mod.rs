@@ -9,6 +9,7 @@ mod change;
 mod clock;
 mod defence;
 mod engine;
+mod entries;
 mod entry;
 mod listing;
 mod meter;
@@ -29,12 +30,13 @@ pub use sysctl::Sysctls;
 
 use crate::director::Plane;
 use crate::mark::{MarkError, MarkRule, Marks};
-use crate::message::{Refusal, Request, Response, ServiceId};
+use crate::message::{RealServer, Refusal, Request, Response, ServiceId, VirtualService};
 use crate::resolve::{Fib, NextHop};
 use crate::snapshot::{Hop, Snapshot};
 
 use clock::Clock;
 use defence::Defence;
+use entries::Entries;
 use entry::Entry;
 use totals::Totals;
 use trash::Trash;
@@ -43,7 +45,7 @@ use trash::Trash;
 #[derive(Debug)]
 pub struct Registry {
     plane: Arc<Plane>,
-    entries: Vec<Entry>,
+    entries: Entries,
     trash: Trash,
     totals: Totals,
     ids: Ids,
@@ -58,6 +60,8 @@ pub struct Registry {
     claims_vips: bool,
     /// More changes follow at once: nothing is published between them.
     is_held: bool,
+    /// Counts changes of which services and servers there are and how they are reached.
+    generation: u64,
     seed: u64,
 }
 
@@ -66,7 +70,7 @@ impl Registry {
     pub fn new(plane: Arc<Plane>, seed: u64) -> Self {
         Self {
             plane,
-            entries: Vec::new(),
+            entries: Entries::default(),
             trash: Trash::default(),
             totals: Totals::default(),
             ids: Ids::default(),
@@ -79,6 +83,7 @@ impl Registry {
             served: Vec::new(),
             claims_vips: false,
             is_held: false,
+            generation: 0,
             seed,
         }
     }
@@ -111,6 +116,7 @@ impl Registry {
     /// A rule that cannot be; the old ones stay.
     pub fn set_marks(&mut self, rules: Vec<MarkRule>) -> Result<(), MarkError> {
         self.marks = Arc::new(Marks::new(rules, &self.served)?);
+        self.generation += 1;
         self.publish();
         Ok(())
     }
@@ -125,6 +131,7 @@ impl Registry {
         match changed {
             Ok(marks) => {
                 self.marks = Arc::new(marks);
+                self.generation += 1;
                 self.publish();
                 Response::Done
             }
@@ -150,13 +157,16 @@ impl Registry {
 
     /// Carries out a request at the moment `now`: the one entry for control.
     pub fn apply(&mut self, request: Request, now: Tick) -> Response {
+        self.pull_for(std::slice::from_ref(&request), now);
         self.answer(request, now).unwrap_or_else(|error| Response::Refused { error })
     }
 
     /// Carries out several requests, one after another; packets meet the outcome of all of them at once.
     pub fn apply_all(&mut self, requests: Vec<Request>, now: Tick) -> Vec<Response> {
+        self.pull_for(&requests, now);
         self.is_held = true;
-        let answers = requests.into_iter().map(|request| self.apply(request, now)).collect();
+        let answer = |request| self.answer(request, now).unwrap_or_else(|error| Response::Refused { error });
+        let answers = requests.into_iter().map(answer).collect();
         self.is_held = false;
         self.publish();
         self.expire_unavailable(now);
@@ -164,7 +174,7 @@ impl Registry {
     }
 
     fn answer(&mut self, request: Request, now: Tick) -> Result<Response, Refusal> {
-        self.pull_for(&request, now);
+        let changes_ways = self.changes_ways(&request);
         let removes =
             matches!(request, Request::DeleteServer { .. } | Request::DeleteService { .. } | Request::Flush);
         match request {
@@ -200,6 +210,9 @@ impl Registry {
             Request::Marks => return Ok(Response::Marks { rules: self.marks.rules().to_vec() }),
             Request::Totals => return Ok(Response::Totals(self.list_totals())),
         }
+        if changes_ways {
+            self.generation += 1;
+        }
         self.publish();
         if removes && !self.is_held {
             self.expire_unavailable(now);
@@ -207,21 +220,52 @@ impl Registry {
         Ok(Response::Done)
     }
 
-    /// Fetches what the flow cache counted, as far as the request looks at it or changes how it counts.
-    fn pull_for(&self, request: &Request, now: Tick) {
+    /// Fetches what the flow cache counted, as far as the requests look at it or change how it counts.
+    fn pull_for(&self, requests: &[Request], now: Tick) {
         self.plane.pull_counters();
-        if matches!(request, Request::Connections | Request::SetTimeouts(_) | Request::Sysctls { .. }) {
+        let wants_times = |request: &Request| {
+            matches!(request, Request::Connections | Request::SetTimeouts(_) | Request::Sysctls { .. })
+        };
+        if requests.iter().any(wants_times) {
             self.plane.pull_times(now);
             self.plane.sweep(now, usize::MAX);
         }
     }
 
+    /// True unless a server's weight or thresholds are all that may change.
+    fn changes_ways(&self, request: &Request) -> bool {
+        let Request::EditServer { id, server } = request else { return true };
+        let servers = self.entry(*id).map(Entry::servers).unwrap_or_default();
+        let before = servers.iter().map(|server| server.declared);
+        !before.into_iter().any(|before| {
+            RealServer {
+                weight: server.weight,
+                upper_threshold: server.upper_threshold,
+                lower_threshold: server.lower_threshold,
+                ..before
+            } == *server
+        })
+    }
+
+    /// The services with their servers, as declared, in the order they were added; the servers the newest first.
+    pub fn declared(&self) -> impl Iterator<Item = (&VirtualService, impl Iterator<Item = &RealServer>)> {
+        self.entries.iter().map(|entry| {
+            let servers = entry.servers().iter().map(|server| &server.declared);
+            (entry.declared(), servers)
+        })
+    }
+
+    /// Another number after each change of services and servers: while it stays, so does [`declared`](Self::declared).
+    pub const fn generation(&self) -> u64 {
+        self.generation
+    }
+
     fn entry(&self, id: ServiceId) -> Result<&Entry, Refusal> {
-        self.entries.iter().find(|entry| entry.id() == id).ok_or(Refusal::NoService)
+        self.entries.find(id).ok_or(Refusal::NoService)
     }
 
     fn entry_mut(&mut self, id: ServiceId) -> Result<&mut Entry, Refusal> {
-        self.entries.iter_mut().find(|entry| entry.id() == id).ok_or(Refusal::NoService)
+        self.entries.find_mut(id).ok_or(Refusal::NoService)
     }
 
     /// Gives the workers the configuration as it is now.

@@ -15,6 +15,15 @@ use crate::message::{Family, ForwardMethod, RealServer, Refusal, ServiceId, Tunn
 const HEAVIEST: u32 = 2_147_483_647;
 
 impl Registry {
+    /// Says whether a server like this would be taken into a service of this name, were there one without it.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn check_server(&self, id: ServiceId, declared: &RealServer) -> Result<(), Refusal> {
+        check(id, declared)?;
+        if self.fib.is_unicast(declared.rip) { Ok(()) } else { Err(Refusal::Invalid) }
+    }
+
     /// `ip_vs_add_dest`
     pub(super) fn add_server(&mut self, id: ServiceId, declared: RealServer) -> Result<(), Refusal> {
         self.entry(id)?;

@@ -206,7 +206,7 @@ fn there_is_no_synchronisation_daemon_and_each_command_says_so_in_ipvsadms_words
 fn zeroing_one_service_leaves_the_others_and_the_totals_as_they_are() {
     let mut registry = registry();
     typed(&mut registry, &["-A -t 10.9.9.9:80", "-A -u 10.9.9.9:53"]);
-    for entry in &registry.entries {
+    for entry in registry.entries.iter() {
         entry.stats().conn(0);
         entry.stats().packet_in(0, 40);
     }

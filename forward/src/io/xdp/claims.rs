@@ -45,6 +45,21 @@ pub struct Claims {
     pub marked: BTreeSet<Marked>,
 }
 
+impl Claims {
+    /// Endpoints that the program's maps hold, of all roles together: `max_entries` of `lvsd_xdp.bpf.c`.
+    pub const MOST_ENDPOINTS: usize = 131_072;
+    /// Prefixes that they hold.
+    pub const MOST_PREFIXES: usize = 16_384;
+
+    /// True where the maps have room for all of it.
+    pub fn fits(&self) -> bool {
+        let endpoints = self.services.len() + self.servers.len() + self.tunnels.len();
+        // Every prefix of IPv4 lies within one of the map's own.
+        let prefixes: BTreeSet<Prefix> = self.marked.iter().map(|marked| marked.prefix).collect();
+        endpoints <= Self::MOST_ENDPOINTS && prefixes.len() < Self::MOST_PREFIXES
+    }
+}
+
 /// Packets to some ports of a prefix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Marked {
@@ -346,6 +361,22 @@ mod tests {
 
     fn endpoint(address: &str, port: u16, proto: Proto) -> Endpoint {
         Endpoint { address: address.parse().unwrap(), port, proto }
+    }
+
+    #[test]
+    fn what_the_maps_have_no_room_for_does_not_fit() {
+        let port = |number: usize| u16::try_from(number % 60_000 + 1).unwrap();
+        let octet = |number: usize| u8::try_from(number / 60_000 + 1).unwrap();
+        let many = |count| {
+            let of = |number| endpoint(&format!("10.0.0.{}", octet(number)), port(number), Proto::TCP);
+            Claims { servers: (0..count).map(of).collect(), ..Claims::default() }
+        };
+        assert!(many(Claims::MOST_ENDPOINTS).fits());
+        assert!(!many(Claims::MOST_ENDPOINTS + 1).fits());
+        let source = include_str!("../../../bpf/lvsd_xdp.bpf.c");
+        for most in [Claims::MOST_ENDPOINTS, Claims::MOST_PREFIXES] {
+            assert!(source.contains(&format!("__uint(max_entries, {most})")), "{most}");
+        }
     }
 
     #[test]
