@@ -5,6 +5,7 @@ mod lab;
 mod look;
 mod mark;
 mod run;
+mod stop;
 
 use std::path::PathBuf;
 
@@ -17,11 +18,13 @@ pub use lab::{LabArgs, LabMode, LabServerArgs, ReplayArgs};
 pub use look::{ProcArgs, SysctlArgs};
 pub use mark::{MarkArgs, MarkCommand, MarkProtocol};
 pub use run::{CheckArgs, RunArgs};
+pub use stop::{CleanArgs, StopArgs};
 
 use lab::LAB_EXAMPLES;
 use look::{PROC_EXAMPLES, SYSCTL_EXAMPLES};
 use mark::MARK_EXAMPLES;
 use run::{CHECK_EXAMPLES, RUN_EXAMPLES};
+use stop::{CLEAN_NOTES, STOP_EXAMPLES};
 
 const EXIT_STATUS: &str = "\
 Exit status:
@@ -55,6 +58,12 @@ pub enum Command {
     /// Let the running director read its files again: it changes what differs, or nothing where one has a mistake
     #[command(after_help = "SIGHUP does the same; what came of it is in the log then.")]
     Reload(QueryArgs),
+    /// End the running director: when its connections have ended, at once, or for a successor
+    #[command(after_help = STOP_EXAMPLES)]
+    Stop(StopArgs),
+    /// Remove all that a director left which is gone: XDP programs, the flow cache, the host's set-up, files
+    #[command(after_help = CLEAN_NOTES)]
+    Clean(CleanArgs),
     /// Set up, check or put back the host around a director or a real server
     #[command(subcommand)]
     Host(HostCommand),

@@ -3,22 +3,27 @@
 use std::ffi::OsString;
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
+use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 use clap::Parser;
 use tracing_subscriber::EnvFilter;
 
 use crate::adm::Backend;
 use crate::args::{
-    CheckArgs, Cli, Command, LabServerArgs, MarkCommand, ProcArgs, QueryArgs, ReplayArgs, RunArgs, SysctlArgs,
+    CheckArgs, CleanArgs, Cli, Command, LabServerArgs, MarkCommand, ProcArgs, QueryArgs, ReplayArgs, RunArgs,
+    StopArgs, SysctlArgs,
 };
 use crate::config::{Files, nearest};
 use crate::control::Client;
 use crate::mark::MarkRule;
-use crate::message::{MarkChoice, Request, Response, SysctlSetting};
+use crate::message::{MarkChoice, Request, Response, Stop, SysctlSetting};
 use crate::services::Sysctls;
 use crate::{host, lab, report, run, vrrp};
 
+/// How long a director may take to put everything back.
+const ENDING: Duration = Duration::from_secs(20);
 /// It did not work.
 const FAILED: u8 = 1;
 /// The command line or a file has a mistake; nothing was started or changed.
@@ -41,6 +46,8 @@ pub fn main_of(words: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Run(args) => run_director(&args),
         Command::Check(args) => check(&args),
         Command::Reload(args) => reload(&args),
+        Command::Stop(args) => stop(&args),
+        Command::Clean(args) => clean(&args),
         Command::Host(command) => match host::run(&command) {
             Ok(true) => ExitCode::SUCCESS,
             Ok(false) => ExitCode::from(FOUND),
@@ -117,6 +124,50 @@ fn check(args: &CheckArgs) -> ExitCode {
             let _ = writeln!(io::stderr().lock(), "{error}");
             ExitCode::from(MISTAKEN)
         }
+    }
+}
+
+/// Asks the director to end, and waits until it has.
+fn stop(args: &StopArgs) -> ExitCode {
+    let how = match (args.now, args.hand_over) {
+        (_, true) => Stop::HandOver,
+        (true, false) => Stop::Now,
+        (false, false) => Stop::Drain(args.timeout),
+    };
+    let mut client = Client::new(&args.socket);
+    match client.call(Request::Stop(how)) {
+        Ok(Response::Done) => {}
+        Ok(Response::Refused { error }) => return complain(error, FAILED),
+        Ok(_) => return complain("the daemon answered something other than it was asked", FAILED),
+        Err(error) => return complain(error, FAILED),
+    }
+    drop(client);
+    let waiting = if matches!(how, Stop::Drain(_)) { args.timeout.into() } else { 0 };
+    let deadline = Instant::now() + Duration::from_secs(waiting) + ENDING;
+    while UnixStream::connect(&args.socket).is_ok() {
+        if Instant::now() > deadline {
+            return complain("the director was asked to end, and does not", FAILED);
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    ExitCode::SUCCESS
+}
+
+fn clean(args: &CleanArgs) -> ExitCode {
+    let mut out = io::stdout().lock();
+    let mut is_clean = true;
+    let removed = run::clean(&args.socket, |what| {
+        is_clean = false;
+        // A reader that has gone away has seen enough.
+        let _ = writeln!(out, "{what}");
+    });
+    match removed {
+        Ok(()) if is_clean => {
+            let _ = writeln!(out, "nothing was left");
+            ExitCode::SUCCESS
+        }
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => complain(error, FAILED),
     }
 }
 

@@ -113,6 +113,9 @@ fn cache_text(cache: &CacheListing) -> String {
     if !left.is_empty() {
         let _ = writeln!(text, "             left to the workers: {}", left.join(", "));
     }
+    if !cache.kept.is_empty() {
+        let _ = writeln!(text, "             kept after a crash {}", cache.kept);
+    }
     text
 }
 

@@ -5,8 +5,9 @@ mod net;
 
 use std::fmt::Write as _;
 use std::fs;
-use std::net::TcpStream;
-use std::time::Duration;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::time::{Duration, Instant};
 
 use net::Net;
 use net::trio::{self, NAT};
@@ -87,4 +88,149 @@ fn a_crash_loses_no_service_no_change_and_no_persistence() {
     net.run_director_with(&["-c", &file]);
     assert!(!net.adm("-Sn").contains(":80 "), "{}", net.adm("-Sn"));
     net.stop_director();
+}
+
+/// Sends back what comes, on every connection, for as long as the test runs.
+fn echo(net: &Net) {
+    for server in NAT.servers() {
+        let listener = net.host(&server).inside(|| TcpListener::bind("0.0.0.0:81")).unwrap().unwrap();
+        std::thread::spawn(move || {
+            for mut stream in listener.incoming().map_while(Result::ok) {
+                std::thread::spawn(move || {
+                    let mut bytes = [0; 64];
+                    while let Ok(len @ 1..) = stream.read(&mut bytes) {
+                        if stream.write_all(&bytes[..len]).is_err() {
+                            return;
+                        }
+                    }
+                });
+            }
+        });
+    }
+}
+
+fn connect(net: &Net) -> std::io::Result<TcpStream> {
+    let service = SocketAddr::new(NAT.vips()[0], 81);
+    net.host("client")
+        .inside(|| {
+            let stream = TcpStream::connect_timeout(&service, Duration::from_secs(5))?;
+            stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+            Ok(stream)
+        })
+        .unwrap()
+}
+
+fn ask(stream: &mut TcpStream) {
+    stream.write_all(b"again").unwrap();
+    let mut back = [0; 5];
+    stream.read_exact(&mut back).unwrap();
+    assert_eq!(&back, b"again");
+}
+
+/// The director has ended, a moment ago at most.
+fn ended(net: &mut Net) {
+    net::wait_for("the director has ended", || !net.director.as_mut().unwrap().is_running());
+}
+
+/// A connection whose flows are in the cache.
+fn cached(net: &Net) -> TcpStream {
+    let mut stream = connect(net).unwrap();
+    ask(&mut stream);
+    net::wait_for("the connection is in the cache", || {
+        net.status().cache.is_some_and(|cache| cache.flows >= 2)
+    });
+    ask(&mut stream);
+    stream
+}
+
+#[test]
+#[ignore = "needs root"]
+fn what_a_killed_director_left_is_removed_on_demand_and_not_while_one_lives() {
+    let mut net = build();
+    echo(&net);
+    let before = net.snapshot("director");
+    let file = configuration(&net);
+    net.run_director_with(&["-c", &file]);
+    let _stream = cached(&net);
+    let refused = net.run("director", &[net::LVSD, "clean"]);
+    assert!(refused.status == Some(1) && refused.err.contains("lvsd stop"), "{refused:?}");
+    let status = net.run("director", &[net::LVSD, "status"]).good();
+    assert!(status.contains("kept after a crash by"), "{status}");
+
+    net.director.take().unwrap().kill();
+    assert_ne!(net.snapshot("director"), before, "the program and the address are there");
+    let said = net.run("director", &[net::LVSD, "clean"]).good();
+    for what in ["took the XDP program off eth0", "took the XDP program off eth1", "took back: ", "lvsd.sock"]
+    {
+        assert!(said.contains(what), "{what}: {said}");
+    }
+    net.assert_unchanged("director", &before);
+    let names = fs::read_dir(&net.files).unwrap().map(|entry| entry.unwrap().file_name()).collect::<Vec<_>>();
+    let ours = ["bpf", "changes", "persistence", "host", "lvsd.sock"];
+    assert!(!names.iter().any(|name| ours.iter().any(|our| name == our)), "{names:?}");
+    assert_eq!(net.run("director", &[net::LVSD, "clean"]).good(), "nothing was left\n");
+    // The next one begins anew.
+    net.run_director_with(&["-c", &file]);
+    assert_eq!(net.status().connections, 0);
+    net.stop_director();
+    net.assert_unchanged("director", &before);
+}
+
+#[test]
+#[ignore = "needs root"]
+fn a_director_that_hands_over_leaves_its_connections_to_the_program_and_to_its_successor() {
+    let mut net = build();
+    echo(&net);
+    let before = net.snapshot("director");
+    let file = configuration(&net);
+    net.run_director_with(&["-c", &file]);
+    net.adm(&format!("-A -u {}:5 -s rr", NAT.vips()[0]));
+    let mut stream = cached(&net);
+    net.run("director", &[net::LVSD, "stop", "--hand-over"]).good();
+    ended(&mut net);
+    ask(&mut stream);
+    net.run_director_with(&["-c", &file]);
+    ask(&mut stream);
+    assert_eq!(net.status().connections, 1);
+    assert!(net.adm("-Sn").contains(":5 "), "what lvsadm added is handed over, too");
+    ask(&mut connect(&net).unwrap());
+    net.run("director", &[net::LVSD, "stop", "--now"]).good();
+    ended(&mut net);
+    net.assert_unchanged("director", &before);
+}
+
+#[test]
+#[ignore = "needs root"]
+fn a_director_that_drains_takes_no_connection_and_ends_with_the_last_one() {
+    let mut net = build();
+    echo(&net);
+    let before = net.snapshot("director");
+    let file = configuration(&net);
+    net.run_director_with(&["-c", &file]);
+    let mut stream = cached(&net);
+    let began = Instant::now();
+    std::thread::scope(|scope| {
+        let stop = scope.spawn(|| {
+            net.run_within("director", &[net::LVSD, "stop", "--timeout", "30"], Duration::from_secs(40))
+        });
+        net::wait_for("no server gets connections", || {
+            let listing = net.adm("-Ln");
+            listing.lines().filter(|line| line.contains("Masq")).all(|line| line.contains("Masq    0"))
+        });
+        assert!(connect(&net).is_err(), "a new connection");
+        std::thread::sleep(Duration::from_millis(500));
+        ask(&mut stream);
+        assert!(!stop.is_finished());
+        drop(stream);
+        stop.join().unwrap().good();
+    });
+    assert!(began.elapsed() < Duration::from_secs(20));
+    ended(&mut net);
+    net.assert_unchanged("director", &before);
+
+    // One that does not end is not waited for longer than was said.
+    net.run_director_with(&["-c", &file]);
+    let _stream = cached(&net);
+    net.run("director", &[net::LVSD, "stop", "--timeout", "1"]).good();
+    net.assert_unchanged("director", &before);
 }

@@ -6,6 +6,7 @@ mod claimed;
 mod director;
 mod flows;
 mod frames;
+mod heritage;
 mod host;
 mod life;
 mod net;

@@ -31,7 +31,7 @@ Examples:
   lvsd sysctl expire_nodest_conn=1 net.ipv4.vs.sloppy_tcp=1
 
 Several are set together or, if one is wrong, not at all. What has no effect in this director says so. What is set
-here is gone after a restart; [vs] in the file stays.";
+here is gone after a stop; [vs] in the file stays.";
 
 /// `lvsd sysctl`
 #[derive(Debug, Args)]

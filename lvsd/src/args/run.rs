@@ -15,7 +15,11 @@ Examples:
   lvsd run --keepalived /etc/keepalived/keepalived.conf
                                               keepalived's file as it stands: services, checks, virtual routers
 
-SIGINT or SIGTERM stops it: the XDP program is detached and the host is as it was before.
+SIGINT or SIGTERM stops it: the XDP program is detached and the host is as it was before (`lvsd stop` has other ways).
+After a crash the XDP program goes on with the connections it knows; the next `lvsd run` takes them over, reads the
+files as ever and then makes again what lvsadm, `lvsd mark` and `lvsd sysctl` had changed: what they added is there,
+what they removed is not, and all they did not touch is as the files say now. Persistence is as it was a few seconds
+before. `lvsd clean` removes it all instead.
 The environment variable RUST_LOG says what is logged (for example RUST_LOG=lvsd=debug).";
 
 /// `lvsd run`

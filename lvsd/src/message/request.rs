@@ -102,6 +102,20 @@ pub enum Request {
     Reload,
     /// The counters of all services together, those that are gone included.
     Totals,
+    /// `lvsd stop`: answered at once; the daemon ends when it is done.
+    Stop(Stop),
+}
+
+/// How the daemon is to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Stop {
+    /// Once no TCP connection is established any more, or after so many seconds; no server gets new ones meanwhile.
+    Drain(u32),
+    /// At once, and all is as it was before.
+    Now,
+    /// At once; what was set up stays, and the XDP program goes on with the connections it knows: for a successor.
+    HandOver,
 }
 
 /// Names a rule for marks.

@@ -69,4 +69,7 @@ pub struct CacheListing {
     pub forwarded: u64,
     /// Packets it left to the workers, by reason.
     pub left: Vec<(String, u64)>,
+    /// What keeps the flows when the daemon ends without a word.
+    #[serde(default)]
+    pub kept: String,
 }

@@ -64,13 +64,16 @@ pub(super) struct Clients {
 }
 
 impl Clients {
-    /// The file in a directory, where a predecessor may have left one.
-    pub(super) fn new(directory: &Path) -> Self {
-        Self { path: directory.join(NAME), next: Instant::now() + PERIOD, is_there: false }
+    /// The file in a directory; the templates that a predecessor left there are made, of servers that are there.
+    pub(super) fn resume(directory: &Path, plane: &Plane, now: Tick) -> Self {
+        let mut clients = Self { path: directory.join(NAME), next: Instant::now() + PERIOD, is_there: false };
+        let count = clients.restore(plane, now);
+        tracing::debug!(count, "persistence templates of a predecessor's");
+        clients
     }
 
-    /// Makes the templates that a predecessor left, of servers that are there. Returns how many.
-    pub(super) fn restore(&mut self, plane: &Plane, now: Tick) -> usize {
+    /// How many there were.
+    fn restore(&mut self, plane: &Plane, now: Tick) -> usize {
         let text = match fs::read_to_string(&self.path) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return 0,

@@ -23,7 +23,9 @@ use crate::config::Config;
 use crate::director::Plane;
 use crate::health::{self, Answering, Traffic};
 use crate::mark::MarkError;
-use crate::message::{InterfaceStatus, Refusal, Request, Response, ServiceListing, VrrpListing};
+use crate::message::{
+    InterfaceStatus, RealServer, Refusal, Request, Response, ServiceListing, Stop, VrrpListing,
+};
 use crate::resolve::{Ask, Fib};
 use crate::services::{Registry, Sysctls};
 
@@ -65,6 +67,10 @@ pub(super) struct Control {
     vrrp: Option<Arc<ArcSwap<VrrpListing>>>,
     /// Where changes are written down for a successor.
     ledger: Option<Ledger>,
+    /// What keeps the flows when this ends without a word.
+    kept: String,
+    /// How this is to end, once it is.
+    stop: Option<Stop>,
 }
 
 impl Control {
@@ -89,6 +95,8 @@ impl Control {
             health: None,
             vrrp: None,
             ledger: None,
+            kept: String::new(),
+            stop: None,
         })
     }
 
@@ -155,6 +163,41 @@ impl Control {
         if let Some(ledger) = &mut self.ledger {
             ledger.remove();
         }
+    }
+
+    /// Takes what keeps the flows when this ends without a word, to be shown.
+    pub(super) fn keep(&mut self, how: String) {
+        self.kept = how;
+    }
+
+    /// How the daemon was asked to end.
+    pub(super) const fn stop(&self) -> Option<Stop> {
+        self.stop
+    }
+
+    /// Gives no server new connections any more.
+    pub(super) fn quiesce(&mut self) {
+        // The checks would give servers their weights back.
+        self.health = None;
+        let all = self.services();
+        let quiet = all.iter().flat_map(|listing| {
+            let id = listing.service.id;
+            let one = move |server: RealServer| Request::EditServer {
+                id,
+                server: RealServer { weight: 0, ..server },
+            };
+            listing.servers.iter().map(move |listing| one(listing.server))
+        });
+        self.registry.apply_all(quiet.collect(), self.clock.now());
+    }
+
+    /// TCP connections that are established.
+    pub(super) fn active(&mut self) -> u64 {
+        self.services()
+            .iter()
+            .flat_map(|service| &service.servers)
+            .map(|server| u64::from(server.active))
+            .sum()
     }
 
     /// The time.
@@ -343,6 +386,10 @@ impl Control {
             let virtual_servers = self.health.as_ref().map(health::Handle::listing);
             return Response::Health { virtual_servers: virtual_servers.unwrap_or_default() };
         }
+        if let Request::Stop(how) = request {
+            self.stop = Some(how);
+            return Response::Done;
+        }
         let is_change = changes_services(&request);
         if let Request::Sysctls { .. } = request {
             self.look_at_memory();
@@ -365,6 +412,9 @@ impl Control {
             status.pid = std::process::id();
             status.uptime = self.clock.now().since_zero().as_secs();
             status.interfaces.clone_from(&self.interfaces);
+            if let Some(cache) = &mut status.cache {
+                cache.kept.clone_from(&self.kept);
+            }
         }
         response
     }
@@ -509,6 +559,7 @@ const fn changes_services(request: &Request) -> bool {
         | Request::Health
         | Request::Vrrp
         | Request::Reload
+        | Request::Stop(_)
         | Request::Totals => false,
     }
 }

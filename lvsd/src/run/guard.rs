@@ -3,20 +3,22 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use lvs_forward::io::xdp::{Mode, Program, ProgramError};
+use lvs_forward::io::xdp::{Mode, Pins, Program, ProgramError};
 use lvs_netcfg::{Error, Host, Role, RoleName, Undone};
 
-/// The XDP program on its interfaces; dropping it takes it off.
+/// The XDP program on its interfaces, with its names; dropping it takes it off.
 #[derive(Debug)]
 pub(super) struct Attached {
     program: Arc<Program>,
     interfaces: Vec<String>,
+    pins: Option<Pins>,
+    stays: bool,
 }
 
 impl Attached {
     /// Attaches nothing yet.
     pub(super) const fn new(program: Arc<Program>) -> Self {
-        Self { program, interfaces: Vec::new() }
+        Self { program, interfaces: Vec::new(), pins: None, stays: false }
     }
 
     /// Attaches the program to one more interface.
@@ -28,14 +30,42 @@ impl Attached {
         self.interfaces.push(interface.to_owned());
         Ok(mode)
     }
+
+    /// Gives the program and its maps names in a file system at `directory`. Says what keeps the flows from now on.
+    pub(super) fn pin(&mut self, directory: &Path) -> String {
+        let failed = |source| ProgramError::Pin { directory: directory.to_owned(), source };
+        let pinned = Pins::mount(directory).map_err(failed).and_then(|pins| {
+            let result = self.program.pin(&pins);
+            self.pins = Some(pins);
+            result
+        });
+        match pinned {
+            Ok(()) => format!("by names under {} and by the program on the interfaces", directory.display()),
+            Err(error) => {
+                tracing::info!(%error, "the flow cache has no names; the attached program keeps it");
+                format!("by the program on the interfaces alone ({error})")
+            }
+        }
+    }
+
+    /// Leaves the program where it is, for a successor.
+    pub(super) fn leave(mut self) {
+        self.stays = true;
+    }
 }
 
 impl Drop for Attached {
     fn drop(&mut self) {
+        if self.stays {
+            return;
+        }
         for interface in &self.interfaces {
             if let Err(error) = self.program.detach(interface) {
                 tracing::warn!(%error, interface, "the XDP program could not be detached");
             }
+        }
+        if let Some(error) = self.pins.take().and_then(|pins| pins.remove().err()) {
+            tracing::warn!(%error, "the bpf file system could not be removed");
         }
     }
 }
@@ -44,6 +74,7 @@ impl Drop for Attached {
 #[derive(Debug)]
 pub(super) struct HostSetUp {
     journal: PathBuf,
+    stays: bool,
 }
 
 impl HostSetUp {
@@ -62,12 +93,20 @@ impl HostSetUp {
         for change in changes {
             tracing::info!(command = change.commands().join(" && "), "host set up");
         }
-        Ok(Self { journal: journal.to_owned() })
+        Ok(Self { journal: journal.to_owned(), stays: false })
+    }
+
+    /// Leaves the host as it is set up, for a successor.
+    pub(super) fn leave(mut self) {
+        self.stays = true;
     }
 }
 
 impl Drop for HostSetUp {
     fn drop(&mut self) {
+        if self.stays {
+            return;
+        }
         let reverted = Host::open(&self.journal).and_then(|mut host| host.revert(RoleName::Director));
         match reverted {
             Ok(reverted) => {

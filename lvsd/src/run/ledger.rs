@@ -151,6 +151,7 @@ pub(super) fn lasting(request: &Request) -> bool {
         | Request::Health
         | Request::Vrrp
         | Request::Reload
+        | Request::Stop(_)
         | Request::Totals => false,
     }
 }

@@ -21,6 +21,7 @@ mod neighbour;
 mod proc_files;
 mod reload;
 mod start;
+mod traces;
 mod vet;
 
 use std::io::{self, Read};
@@ -39,10 +40,11 @@ use parking_lot::Mutex;
 use crate::config::{Config, Files};
 use crate::control as socket;
 use crate::health::Health;
-use crate::message::Request;
+use crate::message::{Request, Stop};
 use crate::vrrp::{Pulse, Vrrp};
 use control::Control;
 pub use start::RunError;
+pub use traces::{CleanError, remove as clean};
 
 /// How often time passes in the control thread.
 const TICK: Duration = Duration::from_millis(100);
@@ -81,9 +83,10 @@ pub fn run(config: Config, files: Files) -> Result<(), RunError> {
     );
     let outcome = follow(&mut daemon, &mut wakened, &stop, &is_told);
     stop.store(true, Ordering::Relaxed);
-    tracing::info!("stopping");
-    daemon.end();
-    outcome
+    let hands_over = matches!(outcome, Ok(Some(Stop::HandOver)));
+    tracing::info!(hands_over, "stopping");
+    daemon.end(hands_over);
+    outcome.map(drop)
 }
 
 /// Everything that runs.
@@ -104,12 +107,22 @@ struct Daemon {
     clients: clients::Clients,
     attached: guard::Attached,
     host: guard::HostSetUp,
+    /// The control socket goes last: who waits for the end waits for that.
+    closed: Arc<AtomicBool>,
     _locks: Vec<lock::Lock>,
 }
 
 impl Daemon {
-    /// Puts everything back; the stop flag is set already.
-    fn end(self) {
+    /// Gives no server new connections any more; says how long to wait for those there are.
+    fn drain(&mut self, seconds: u32) -> Instant {
+        self.health = None;
+        self.control.lock().quiesce();
+        tracing::info!(seconds, "draining");
+        Instant::now() + Duration::from_secs(seconds.into())
+    }
+
+    /// Puts everything back, or leaves it for a successor; the stop flag is set already.
+    fn end(mut self, hands_over: bool) {
         // First: the addresses go to another while packets are still forwarded here.
         drop(self.vrrp);
         drop(self.health);
@@ -121,10 +134,21 @@ impl Daemon {
                 Err(_) => tracing::error!("a worker had panicked"),
             }
         }
-        drop(self.attached);
-        drop(self.host);
-        self.clients.remove();
-        self.control.lock().forget();
+        if hands_over {
+            let (plane, now) = {
+                let control = self.control.lock();
+                (control.plane(), control.now())
+            };
+            self.clients.write(&plane, now);
+            self.attached.leave();
+            self.host.leave();
+        } else {
+            drop(self.attached);
+            drop(self.host);
+            self.clients.remove();
+            self.control.lock().forget();
+        }
+        self.closed.store(true, Ordering::Relaxed);
         if self.answering.is_some_and(|thread| thread.join().is_err()) {
             tracing::error!("the control socket's thread had panicked");
         }
@@ -137,7 +161,8 @@ fn follow(
     wakened: &mut UnixStream,
     stop: &AtomicBool,
     is_told: &AtomicBool,
-) -> Result<(), RunError> {
+) -> Result<Option<Stop>, RunError> {
+    let mut drained = None;
     let mut look_after = Instant::now();
     while !stop.load(Ordering::Relaxed) {
         if let Some(place) = daemon.workers.iter().position(JoinHandle::is_finished) {
@@ -172,10 +197,21 @@ fn follow(
                 tracing::error!(%error, "the XDP program does not follow the services");
             }
         }
+        let asked = control.stop();
         drop(control);
         daemon.clients.keep(&plane, now);
+        match asked {
+            None => {}
+            Some(Stop::Drain(seconds)) => {
+                let until = *drained.get_or_insert_with(|| daemon.drain(seconds));
+                if daemon.control.lock().active() == 0 || Instant::now() >= until {
+                    return Ok(asked);
+                }
+            }
+            Some(Stop::Now | Stop::HandOver) => return Ok(asked),
+        }
     }
-    Ok(())
+    Ok(None)
 }
 
 fn failure(worker: JoinHandle<io::Result<()>>) -> RunError {
@@ -206,9 +242,10 @@ fn answer(
     control: Arc<Mutex<Control>>,
     asker: reload::Asker,
     stop: Arc<AtomicBool>,
+    closed: Arc<AtomicBool>,
 ) -> io::Result<JoinHandle<()>> {
     thread::Builder::new().name("lvsd-control".to_owned()).spawn(move || {
-        while !stop.load(Ordering::Relaxed) {
+        while !closed.load(Ordering::Relaxed) {
             server.serve_for(TICK, &mut |request| {
                 if request == Request::Reload {
                     return asker.ask(&stop);

@@ -10,7 +10,9 @@ use std::thread::{self, JoinHandle};
 
 use lvs_forward::Drops;
 use lvs_forward::io::tun::{Tun, TunError};
-use lvs_forward::io::xdp::{DeviceConfig, Mode, OpenError, PortConfig, Program, ProgramError, XdpDevice};
+use lvs_forward::io::xdp::{
+    DeviceConfig, Mode, OpenError, Pins, PortConfig, Program, ProgramError, XdpDevice,
+};
 use lvs_forward::io::{HostDevice, PacketIo};
 use lvs_netcfg::{Diversion, HostView, Watcher};
 use lvs_vrrp::declared::Declared;
@@ -42,6 +44,8 @@ use crate::worker::Worker;
 const CONNECTIONS: usize = 1 << 20;
 /// Whether the XDP program forwards established connections when nothing else is said.
 const FLOW_CACHE: FlowCache = FlowCache::On;
+/// The `bpf` file system, in the directory of the control socket.
+pub(super) const PINS: &str = "bpf";
 /// The device that hands packets to the host.
 const TUN: &str = "lvsd%d";
 
@@ -124,6 +128,11 @@ pub(super) fn start(
     control.load(config).map_err(|(what, refusal)| RunError::Refused(what, refusal))?;
     control.resume(Ledger::open(directory(&socket)));
 
+    // What a predecessor left may be refused; then it stays as it is.
+    let flows = config.flow_cache.unwrap_or(FLOW_CACHE).flows();
+    let names = directory(&socket).join(PINS);
+    let program = Arc::new(load_program(config, flows, &names)?);
+
     let lasting = without_virtual(&config.host, &config.vrrp);
     let role = (!lasting.is_empty()).then(|| host::role_of(&lasting, &config.interfaces));
     let host = HostSetUp::apply(role.as_ref(), &journal(&socket)).map_err(RunError::Host)?;
@@ -131,11 +140,6 @@ pub(super) fn start(
     watcher.update().map_err(RunError::Follow)?;
     control.follow(watcher.view());
 
-    let flows = config.flow_cache.unwrap_or(FLOW_CACHE).flows();
-    let program = Arc::new(match flows {
-        Some(flows) => Program::take_over(&config.interfaces, flows)?,
-        None => Program::load()?,
-    });
     control.direct(Arc::clone(&program))?;
     let mut attached = Attached::new(Arc::clone(&program));
     let mut shown = Vec::new();
@@ -148,6 +152,9 @@ pub(super) fn start(
         shown.push(InterfaceStatus { name: interface.clone(), mode: mode.to_owned(), queues, not_cached });
     }
     control.show(shown);
+    if flows.is_some() {
+        control.keep(attached.pin(&names));
+    }
     let tun = Tun::open(TUN)?;
     let host_worker = host_worker(config, &watcher, &tun, &plane, shares.len())?;
     control.divert(diversion(&watcher, &tun, config)?);
@@ -163,9 +170,7 @@ pub(super) fn start(
     // there before a worker sees packets of them.
     watcher.update().map_err(RunError::Follow)?;
     control.follow(watcher.view());
-    let mut clients = Clients::new(directory(&socket));
-    let count = clients.restore(&plane, clock.now());
-    tracing::debug!(count, "persistence templates of a predecessor's");
+    let clients = Clients::resume(directory(&socket), &plane, clock.now());
     if flows.is_some() {
         control.begin_cache(Cache::new(Arc::clone(&program), plane.lanes()));
     }
@@ -196,8 +201,9 @@ pub(super) fn start(
     if let Some(vrrp) = &vrrp {
         control.lock().show_vrrp(vrrp.published());
     }
-    let answering =
-        answer(server, Arc::clone(&control), asker, Arc::clone(stop)).map_err(RunError::Thread)?;
+    let closed = Arc::new(AtomicBool::new(false));
+    let answering = answer(server, Arc::clone(&control), asker, Arc::clone(stop), Arc::clone(&closed));
+    let answering = answering.map_err(RunError::Thread)?;
     Ok(Daemon {
         vrrp,
         pulses,
@@ -211,11 +217,20 @@ pub(super) fn start(
         clients,
         attached,
         host,
+        closed,
         _locks: locks,
         config: owned,
         files,
         asked,
     })
+}
+
+/// The program, with a predecessor's flows where it left any.
+fn load_program(config: &Config, flows: Option<u32>, names: &Path) -> Result<Program, ProgramError> {
+    match flows {
+        Some(flows) => Program::take_over(&config.interfaces, flows, Pins::find(names).as_ref()),
+        None => Program::load(),
+    }
 }
 
 /// Checks the real servers, where checks are declared; those that serve are in their services when this returns.
@@ -328,12 +343,12 @@ fn attach(attached: &mut Attached, interface: &str, mode: XdpMode) -> Result<Mod
 
 /// The journal of the host's set-up lies beside the socket: two daemons that can tell their sockets apart have
 /// two journals.
-fn journal(socket: &Path) -> PathBuf {
+pub(super) fn journal(socket: &Path) -> PathBuf {
     directory(socket).join("host")
 }
 
 /// Where the director keeps what outlives it.
-fn directory(socket: &Path) -> &Path {
+pub(super) fn directory(socket: &Path) -> &Path {
     socket.parent().unwrap_or_else(|| Path::new("/"))
 }
 

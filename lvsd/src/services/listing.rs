@@ -70,6 +70,7 @@ impl Registry {
                 size: count(status.size),
                 forwarded: status.outcomes.forwarded,
                 left: status.outcomes.missed().map(|(reason, count)| (reason.to_owned(), count)).into(),
+                kept: String::new(),
             }),
             ..Status::default()
         })

@@ -191,7 +191,9 @@ impl Registry {
             Request::List { id } => return self.list(id),
             Request::Connections => return Ok(self.list_connections(now)),
             // Files are no part of the services: whoever read them answers.
-            Request::StartDaemon(_) | Request::Reload => return Err(Refusal::NotAvailable),
+            Request::StartDaemon(_) | Request::Reload | Request::Stop(_) => {
+                return Err(Refusal::NotAvailable);
+            }
             Request::StopDaemon { .. } => return Err(Refusal::NoService),
             Request::Daemons => return Ok(Response::Daemons { daemons: Vec::new() }),
             Request::Sysctls { settings } => return self.apply_sysctls(&settings),

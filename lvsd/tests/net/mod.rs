@@ -276,6 +276,8 @@ impl Drop for Net {
         self.processes.clear();
         self.echoes.clear();
         self.hosts.clear();
+        // Of a director that was killed, and whose names show here.
+        let _ = nix::mount::umount2(&self.files.join("bpf"), nix::mount::MntFlags::MNT_DETACH);
         let _ = fs::remove_dir_all(&self.files);
     }
 }

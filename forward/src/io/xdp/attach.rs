@@ -180,6 +180,17 @@ fn replace(xdp: &Xdp<'_>, index: i32, predecessor: &Occupant) -> libbpf_rs::Resu
     }
 }
 
+/// Takes a director's program off an interface that no director serves any more; false when there is none.
+///
+/// # Errors
+/// [`ProgramError::Interface`], [`ProgramError::Attach`]
+pub fn take_off(interface: &str) -> Result<bool, ProgramError> {
+    // Only the kernel's own record of the program is looked at.
+    let nothing = std::fs::File::open("/dev/null")
+        .map_err(|source| ProgramError::Interface { interface: interface.to_owned(), source })?;
+    detach(nothing.as_fd(), super::program::NAME, interface)
+}
+
 /// Takes the program named `name` off an interface; false when it was not there.
 pub(super) fn detach(program: BorrowedFd<'_>, name: &str, interface: &str) -> Result<bool, ProgramError> {
     let index = index(interface)?;

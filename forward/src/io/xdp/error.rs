@@ -63,6 +63,25 @@ pub enum ProgramError {
         /// The most queues an interface may have.
         queues: u32,
     },
+    /// A predecessor's flows have another layout.
+    #[error(
+        "a predecessor left flows of layout {found}, which this lvsd cannot read (it has {ours}): their connections go \
+         on as they are. Run the lvsd that made them, or remove them with `lvsd clean`: the connections end then"
+    )]
+    OtherVersion {
+        /// The layout of what is there.
+        found: u32,
+        /// The layout that is known here.
+        ours: u32,
+    },
+    /// The names in the `bpf` file system.
+    #[error("the bpf file system at {directory}: {source}", directory = directory.display())]
+    Pin {
+        /// Where it is mounted.
+        directory: std::path::PathBuf,
+        /// The kernel's reason.
+        source: io::Error,
+    },
     /// A map could not be read or written.
     #[error("BPF map {map}: {source}{}", capability(source))]
     Map {

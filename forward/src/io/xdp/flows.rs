@@ -31,7 +31,7 @@ pub const SERVERS: u16 = 16384;
 /// `PATHS` of `flow.h`: how many next hops toward clients may have flows here.
 pub const PATHS: u16 = 16384;
 /// `CACHE_VERSION` of `flow.h`.
-const VERSION: u32 = 2;
+pub(super) const VERSION: u32 = 2;
 /// `OUTCOME_COUNT` of `flow.h`.
 const OUTCOMES: usize = 9;
 /// `STATE_LIVE` of `flow.h`.
@@ -331,12 +331,12 @@ impl Outcomes {
 
 /// `TRANSMITS` of `flow.h`.
 const TRANSMITS: u32 = 1 << 31;
-/// True for a cache of this version that was in use.
-pub(super) fn is_current(cache: &MapHandle) -> bool {
+/// The epoch and the layout of a cache of whatever layout: all begin alike.
+pub(super) fn epoch_and_version(cache: &MapHandle) -> (u32, u32) {
     let found = cache.lookup(&0_u32.to_ne_bytes(), MapFlags::ANY).ok().flatten().unwrap_or_default();
     let mut reader = Reader::new(&found);
     let (epoch, _clock, version) = (reader.u32(), reader.u32(), reader.u32());
-    epoch != 0 && version == VERSION
+    (epoch, version)
 }
 
 /// Octets of `struct path`.

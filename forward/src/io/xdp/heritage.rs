@@ -1,7 +1,7 @@
 //! What a predecessor left: its program goes on forwarding the flows it knows, and its maps can be taken over.
 //!
-//! Attached by netlink, the program stays when its process ends, and keeps its maps. They are found by the program
-//! that an interface has; that takes `CAP_SYS_ADMIN`.
+//! Attached by netlink, the program stays when its process ends, and keeps its maps. They are found by their names
+//! ([`Pins`]), or by the program that an interface has; that takes `CAP_SYS_ADMIN`.
 
 use std::collections::BTreeMap;
 use std::os::fd::AsFd;
@@ -10,10 +10,12 @@ use libbpf_rs::query::{ProgInfoIter, ProgInfoQueryOptions};
 use libbpf_rs::{MapCore, MapFlags, MapHandle, OpenObject};
 
 use super::attach::{self, Mode};
-use super::flows::{Flows, is_current};
+use super::error::ProgramError;
+use super::flows::{Flows, VERSION, epoch_and_version};
+use super::pins::Pins;
 
 /// The maps that outlive a director: the flows, with all they refer to.
-const LASTING: [&str; 8] = [
+pub(super) const LASTING: [&str; 8] = [
     "lvsd_flow4",
     "lvsd_flow6",
     "lvsd_server",
@@ -35,32 +37,63 @@ pub(super) struct Heritage {
 }
 
 impl Heritage {
-    /// What the program named `name` on these interfaces left, if it is the same on all and its maps are of this
-    /// version; nothing where it cannot be had.
-    pub(super) fn find(interfaces: &[String], name: &str) -> Option<Self> {
-        let mut ids = interfaces.iter().map(|interface| program_on(interface, name));
-        let first = ids.next().flatten()?;
-        if ids.any(|id| id != Some(first)) {
-            return None;
+    /// What a predecessor left: under names, or where there are none what the program named `name` on these
+    /// interfaces has, if it is the same on all. Nothing where no flows were forwarded.
+    ///
+    /// # Errors
+    /// [`ProgramError::OtherVersion`]
+    pub(super) fn find(
+        interfaces: &[String],
+        name: &str,
+        pins: Option<&Pins>,
+    ) -> Result<Option<Self>, ProgramError> {
+        let pinned = match pins {
+            Some(pins) => Self::pinned(interfaces, name, pins)?,
+            None => None,
+        };
+        let maps = match pinned {
+            Some(maps) => maps,
+            None => match attached(interfaces, name) {
+                Some(maps) => maps,
+                None => return Ok(None),
+            },
+        };
+        let Some(cache) = maps.get("lvsd_cache") else { return Ok(None) };
+        let (epoch, found) = epoch_and_version(cache);
+        if epoch == 0 {
+            return Ok(None);
         }
-        let options = ProgInfoQueryOptions::default().include_map_ids(true);
-        let info = ProgInfoIter::with_query_opts(options).find(|info| info.id == first)?;
-        let mut maps = BTreeMap::new();
-        for id in info.map_ids {
-            let map = MapHandle::from_map_id(id).ok()?;
-            let name = map.name().to_string_lossy().into_owned();
-            if LASTING.contains(&name.as_str()) {
-                maps.insert(name, map);
-            }
+        if found != VERSION || maps.len() != LASTING.len() || !Flows::fit(&maps) {
+            return Err(ProgramError::OtherVersion { found, ours: VERSION });
         }
-        let is_whole =
-            maps.len() == LASTING.len() && Flows::fit(&maps) && is_current(maps.get("lvsd_cache")?);
-        if !is_whole {
-            tracing::warn!("the flows that a predecessor left are of another version; they end");
-            return None;
+        let devices = maps.get("lvsd_device").map(devices).unwrap_or_default();
+        Ok(Some(Self { maps, devices }))
+    }
+
+    /// The maps that have names, unless they are of other interfaces.
+    fn pinned(
+        interfaces: &[String],
+        name: &str,
+        pins: &Pins,
+    ) -> Result<Option<BTreeMap<String, MapHandle>>, ProgramError> {
+        let Some((found, _sizes)) = pins.mark() else { return Ok(None) };
+        let program = pins.program();
+        let is_attached = interfaces.iter().any(|interface| {
+            let id = program_on(interface, name);
+            id.is_some() && id == program
+        });
+        let maps: BTreeMap<String, MapHandle> =
+            LASTING.iter().filter_map(|&name| Some((name.to_owned(), pins.map(name)?))).collect();
+        let places = maps.get("lvsd_device").map(devices).unwrap_or_default();
+        let index = |interface: &String| u32::try_from(attach::index(interface).ok()?).ok();
+        let is_known = interfaces.iter().filter_map(index).any(|index| places.contains_key(&index));
+        if !is_attached && !is_known {
+            return Ok(None);
         }
-        let devices = maps.get("lvsd_device").map(devices)?;
-        Some(Self { maps, devices })
+        if found != VERSION {
+            return Err(ProgramError::OtherVersion { found, ours: VERSION });
+        }
+        Ok(Some(maps))
     }
 
     /// Has the object use the maps instead of its own.
@@ -72,6 +105,26 @@ impl Heritage {
         }
         Ok(())
     }
+}
+
+/// The maps of the program named `name` on these interfaces, if it is the same on all.
+fn attached(interfaces: &[String], name: &str) -> Option<BTreeMap<String, MapHandle>> {
+    let mut ids = interfaces.iter().map(|interface| program_on(interface, name));
+    let first = ids.next().flatten()?;
+    if ids.any(|id| id != Some(first)) {
+        return None;
+    }
+    let options = ProgInfoQueryOptions::default().include_map_ids(true);
+    let info = ProgInfoIter::with_query_opts(options).find(|info| info.id == first)?;
+    let mut maps = BTreeMap::new();
+    for id in info.map_ids {
+        let map = MapHandle::from_map_id(id).ok()?;
+        let name = map.name().to_string_lossy().into_owned();
+        if LASTING.contains(&name.as_str()) {
+            maps.insert(name, map);
+        }
+    }
+    Some(maps)
 }
 
 /// The number of the program with that name on an interface, if it runs in the driver.

@@ -13,8 +13,9 @@ use parking_lot::Mutex;
 use super::attach::{self, Mode};
 use super::claims::{ClaimMaps, Claims, update};
 use super::error::ProgramError;
-use super::flows::{Egress, Flows, Sizes};
-use super::heritage::Heritage;
+use super::flows::{Egress, Flows, Sizes, VERSION};
+use super::heritage::{Heritage, LASTING};
+use super::pins::Pins;
 use crate::io::sys;
 
 /// The compiled program, as `forward/bpf/build.sh` makes it.
@@ -85,6 +86,8 @@ pub struct Program {
     counts: MapHandle,
     devices: MapHandle,
     flows: Flows,
+    /// The maps that outlive this, by their names.
+    lasting: Vec<(&'static str, MapHandle)>,
     claims: Mutex<ClaimMaps>,
     attachments: Mutex<BTreeMap<String, Attachment>>,
     /// The interfaces' places that the flows of a predecessor refer to.
@@ -112,10 +115,21 @@ impl Program {
     /// interfaces knows, where there is one: it goes on forwarding them, and this one does so from its
     /// [`attach`](Self::attach) on. [`has_taken_over`](Self::has_taken_over) tells.
     ///
+    /// `pins` is where the predecessor may have given its maps names.
+    ///
     /// # Errors
-    /// As [`Program::load`].
-    pub fn take_over(interfaces: &[String], flows: u32) -> Result<Self, ProgramError> {
-        Self::load_after(Heritage::find(interfaces, NAME), flows)
+    /// As [`Program::load`], and [`ProgramError::OtherVersion`] for flows that cannot be read here: they go on being
+    /// forwarded, and nothing is changed.
+    pub fn take_over(interfaces: &[String], flows: u32, pins: Option<&Pins>) -> Result<Self, ProgramError> {
+        Self::load_after(Heritage::find(interfaces, NAME, pins)?, flows)
+    }
+
+    /// Gives the program and the maps that outlive it names, by which a successor finds them.
+    ///
+    /// # Errors
+    /// [`ProgramError::Pin`], [`ProgramError::Map`]
+    pub fn pin(&self, pins: &Pins) -> Result<(), ProgramError> {
+        pins.put(&self.code, &self.lasting, VERSION)
     }
 
     fn load_after(heritage: Option<Heritage>, flows: u32) -> Result<Self, ProgramError> {
@@ -133,8 +147,10 @@ impl Program {
         let map = |name| map(&object, name);
         let claims =
             ClaimMaps::new(map("lvsd_vip")?, map("lvsd_address")?, map("lvsd_prefix")?, map("lvsd_setting")?);
+        let lasting = LASTING.iter().map(|&name| Ok((name, map(name)?)));
         Ok(Self {
             code: program(&object, NAME)?,
+            lasting: lasting.collect::<Result<_, ProgramError>>()?,
             sockets: map("lvsd_xsk")?,
             bases: map("lvsd_base")?,
             counts: map("lvsd_count")?,
