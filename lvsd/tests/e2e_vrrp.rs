@@ -157,7 +157,7 @@ fn a_forged_advert_of_the_highest_priority_moves_nothing_where_adverts_are_signe
     pair.wait_for_master("a", "alone");
     pair.start_with("b", Kind::Lvsd, &Router::new(100).signed());
     pair.wait_until_heard("b");
-    forger::forge(pair.net.host("c"), pair.way);
+    forger::forge(pair.net.host("c"), pair.way, 51);
     for host in ["a", "b"] {
         pair.wait("the forged advert is counted", || {
             let listing = pair.listing(host).unwrap();
@@ -172,6 +172,37 @@ fn a_forged_advert_of_the_highest_priority_moves_nothing_where_adverts_are_signe
     }
     let listing = pair.listing("a").unwrap();
     assert_eq!(listing["instances"][0]["became_master"], 1, "{listing}");
+}
+
+#[test]
+#[ignore = "needs root"]
+fn a_sent_advert_has_a_ttl_of_255_and_comes_from_the_primary_address() {
+    let mut pair = Pair::new(way(3, false, false));
+    pair.add_stranger();
+    pair.start("a", Kind::Lvsd, 150);
+    let packet = forger::record(pair.net.host("c"), "10.9.0.1".parse().unwrap());
+    assert_eq!((packet[8], packet[9]), (255, 112), "{packet:?}");
+    assert_eq!(packet[16..20], [224, 0, 0, 18], "{packet:?}");
+}
+
+#[test]
+#[ignore = "needs root"]
+fn a_router_of_another_interface_is_a_stranger() {
+    let mut pair = Pair::new(way(3, false, false));
+    pair.add_stranger();
+    // Number 51 is on `ens`, number 52 on `ins`.
+    pair.start_with("a", Kind::Lvsd, &Router::new(150).grouped());
+    pair.wait_for_master("a", "alone");
+    forger::forge(pair.net.host("c"), pair.way, 52);
+    pair.wait("the stranger is counted", || {
+        let listing = pair.listing("a").unwrap();
+        let strangers = listing["strangers"].as_array().unwrap().clone();
+        strangers.iter().any(|reject| reject["reason"] == "unknown-router" && reject["adverts"] == 1)
+    });
+    let listing = pair.listing("a").unwrap();
+    for instance in listing["instances"].as_array().unwrap() {
+        assert_eq!((&instance["state"], &instance["received"]), (&"MASTER".into(), &0.into()), "{listing}");
+    }
 }
 
 #[test]

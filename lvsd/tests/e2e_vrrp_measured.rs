@@ -180,7 +180,7 @@ fn an_advert_of_priority_255_is_forged() {
     for (kind, is_signed) in [(Kind::Keepalived, false), (Kind::Lvsd, false), (Kind::Lvsd, true)] {
         let mut twins = Twins::new(kind, 1000, is_signed);
         let gap = twins.gap_within(SECOND * 5, |twins| {
-            forger::forge(twins.pair.net.host("c"), twins.pair.way);
+            forger::forge(twins.pair.net.host("c"), twins.pair.way, 51);
         });
         let what = if is_signed { "one forged advert, auth_hmac: gap" } else { "one forged advert: gap" };
         row(kind, 1000, what, &milliseconds(&[gap]));

@@ -13,10 +13,10 @@ use crate::config::Way;
 
 const PROTOCOL: i32 = 112;
 
-/// Sends one advert of priority 255 from `host`'s own address.
-pub(crate) fn forge(host: &Namespace, way: Way) {
+/// Sends one advert of priority 255, for the virtual router of this number, from `host`'s own address.
+pub(crate) fn forge(host: &Namespace, way: Way, router_id: u8) {
     let forger: IpAddr = "10.9.0.3".parse().unwrap();
-    let mut instance = Instance::new("forged", "ens", 51);
+    let mut instance = Instance::new("forged", "ens", router_id);
     instance.version = Some(Version::V3);
     instance.advert_interval = Duration::from_millis(way.interval);
     instance.addresses.push(VirtualAddress::new(way.vip().parse().unwrap()));
