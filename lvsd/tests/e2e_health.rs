@@ -67,6 +67,19 @@ fn end_nginx(net: &Net, host: &str, signal: &str) {
     net.run(host, &["sh", "-c", &kill]).good();
 }
 
+/// A director before two servers.
+fn start(configuration: fn(&Net) -> String) -> Net {
+    let mut net = trio::build(&[NAT]);
+    let file = net.files.join("lvsd.toml");
+    fs::write(&file, configuration(&net)).unwrap();
+    let journal = net.files.join("director-journal").display().to_string();
+    let vip = NAT.vips()[0].to_string();
+    let host = [LVSD, "host", "director", "apply", "--journal", &journal, "--dev", "eth0", "--vip", &vip];
+    net.run("director", &host).good();
+    net.run_director_with(&["-c", file.to_str().unwrap()]);
+    net
+}
+
 /// Ends the asking, also where the test fails.
 struct Over<'a>(&'a AtomicBool);
 
@@ -79,15 +92,8 @@ impl Drop for Over<'_> {
 #[test]
 #[ignore = "needs root"]
 fn a_server_that_dies_goes_and_comes_back_and_one_is_drained() {
-    let mut net = trio::build(&[NAT]);
-    let file = net.files.join("lvsd.toml");
-    fs::write(&file, configuration(&net)).unwrap();
-    let journal = net.files.join("director-journal").display().to_string();
-    let vip = NAT.vips()[0].to_string();
-    let host = [LVSD, "host", "director", "apply", "--journal", &journal, "--dev", "eth0", "--vip", &vip];
-    net.run("director", &host).good();
-    net.run_director_with(&["-c", file.to_str().unwrap()]);
-    let url = format!("http://{vip}/");
+    let mut net = start(configuration);
+    let url = format!("http://{}/", NAT.vips()[0]);
     let mut both = net.curls("client", &url, 2);
     both.sort();
     assert_eq!(both, ["nat1", "nat2"], "they serve from the start");
@@ -182,4 +188,48 @@ fn told(net: &Net) {
     ];
     assert_eq!(lines[..4], expected, "{text}");
     assert!(text.contains(&format!("VS {vs} DOWN\n")), "{text}");
+}
+
+/// One server, which has to show that it is well before it serves, and one that serves in its place; checked where the
+/// service's address is.
+fn with_sorry(_: &Net) -> String {
+    let [vip, first, second] = [NAT.vips()[0], NAT.rips(1)[0], NAT.rips(2)[0]];
+    format!(
+        "interfaces = [\"eth0\", \"eth1\"]\n[[service]]\naddress = \"{vip}:80\"\n\
+         health = {{ sorry-server = {{ address = \"{second}\", method = \"nat\" }}, inhibit-on-failure = true, \
+         ha-suspend = true }}\n\
+         check = [{{ type = \"tcp\", delay-loop = 0.3, retry = 0, warmup = 1, alpha = true }}]\n\
+         server = [{{ address = \"{first}:80\", method = \"nat\" }}]\n"
+    )
+}
+
+#[test]
+#[ignore = "needs root"]
+fn the_sorry_server_answers_while_the_other_cannot() {
+    let mut net = start(with_sorry);
+    let (vip, url) = (NAT.vips()[0], format!("http://{}/", NAT.vips()[0]));
+    let first = NAT.rips(1)[0].to_string();
+    let weight = |net: &Net| {
+        let listed = net.adm("-Ln");
+        let line = listed.lines().find(|line| line.contains(&first));
+        line.map(|line| line.split_whitespace().nth(3).unwrap().to_owned())
+    };
+    assert_eq!(net.curl("client", &url), Ok("nat2".to_owned()), "nothing is known of the first");
+    wait_for("it has shown that it is well", || weight(&net) == Some("1".to_owned()));
+    assert_eq!(net.curls("client", &url, 2), ["nat1"; 2]);
+    end_nginx(&net, "nat1", "KILL");
+    wait_for("the sorry server serves", || health(&net).is_sorry);
+    assert_eq!(weight(&net), Some("0".to_owned()), "its connections keep it");
+    assert_eq!(net.curls("client", &url, 2), ["nat2"; 2]);
+
+    net.ip("director", &format!("addr del {vip}/32 dev eth0\n"));
+    wait_for("nothing is checked", || health(&net).is_suspended);
+    net.nginx("nat1");
+    std::thread::sleep(3 * LOOP);
+    assert!(health(&net).is_sorry, "nobody looked");
+    net.ip("director", &format!("addr add {vip}/32 dev eth0\n"));
+    wait_for("the first serves again", || weight(&net) == Some("1".to_owned()));
+    assert_eq!(net.curls("client", &url, 2), ["nat1"; 2]);
+    net.assert_balanced();
+    net.stop_director();
 }

@@ -6,7 +6,7 @@ use lvs_forward::{DropReason, PortId, Verdict};
 use super::errors::error;
 use super::frames::{ACK, SYN, tcp, udp};
 use super::scene::{INSIDE, OUTSIDE, Scene, at, client};
-use crate::message::{ForwardMethod, TunnelKind};
+use crate::message::{ForwardMethod, TunnelChecksum, TunnelKind};
 
 const VIP: &str = "203.0.113.1:80";
 /// The check's socket.
@@ -24,8 +24,14 @@ fn scene(server: &str, method: ForwardMethod) -> (Scene, FlowKey, u64) {
 
 #[test]
 fn a_probe_reaches_its_server_and_no_other_and_the_host_hears_the_answer() {
-    let tunnel = ForwardMethod::Tunnel(TunnelKind::Ipip);
-    for (method, grown) in [(ForwardMethod::DirectRoute, 0), (tunnel, 20)] {
+    let checksum = TunnelChecksum::None;
+    let tunnels = [
+        (TunnelKind::Ipip, 20),
+        (TunnelKind::Gue { port: 6080, checksum }, 32),
+        (TunnelKind::Gre { checksum }, 24),
+    ];
+    let tunnels = tunnels.map(|(kind, grown)| (ForwardMethod::Tunnel(kind), grown));
+    for (method, grown) in [(ForwardMethod::DirectRoute, 0)].into_iter().chain(tunnels) {
         let (mut scene, ..) = scene("10.0.0.11:80", method);
         let request = tcp(at(OWN), at(VIP), SYN);
         let sent = scene.receive(PortId::HOST, &request);
