@@ -64,6 +64,7 @@ impl<B, T> Conn<B, T> {
     }
 
     /// The client's packets: from the client to the virtual service.
+    #[inline]
     pub const fn key(&self) -> &FlowKey {
         &self.key
     }
@@ -83,16 +84,19 @@ impl<B, T> Conn<B, T> {
     }
 
     /// The real server.
+    #[inline]
     pub const fn server(&self) -> SocketAddr {
         SocketAddr::new(self.server, self.server_port)
     }
 
     /// What the connection is bound to.
+    #[inline]
     pub const fn binding(&self) -> &B {
         &self.binding
     }
 
     /// What the connection is bound to, to be changed.
+    #[inline]
     pub const fn binding_mut(&mut self) -> &mut B {
         &mut self.binding
     }
@@ -108,6 +112,7 @@ impl<B, T> Conn<B, T> {
     }
 
     /// The state.
+    #[inline]
     pub const fn state(&self) -> State {
         self.state
     }
@@ -118,26 +123,31 @@ impl<B, T> Conn<B, T> {
     }
 
     /// True while no answer of the server's was ever seen and none is expected (the kernel's `NOOUTPUT`).
+    #[inline]
     pub const fn is_no_output(&self) -> bool {
         self.marks.has(Marks::NO_OUTPUT)
     }
 
     /// Packets of the client's counted with [`count_packet`](Self::count_packet).
+    #[inline]
     pub const fn packets(&self) -> u32 {
         self.packets
     }
 
     /// Counts a packet of the client's.
+    #[inline]
     pub const fn count_packet(&mut self) {
         self.packets = self.packets.saturating_add(1);
     }
 
     /// How long the connection may be silent.
+    #[inline]
     pub const fn timeout(&self) -> Duration {
         Duration::from_secs(self.timeout as u64)
     }
 
     /// When the connection is forgotten unless a packet comes before.
+    #[inline]
     pub const fn expires(&self) -> Tick {
         self.expires
     }
@@ -153,6 +163,7 @@ impl<B, T> Conn<B, T> {
     }
 
     /// True when the connection's time is over at `now`. A held one's never is: see [`hold`](Self::hold).
+    #[inline]
     pub fn is_expired(&self, now: Tick) -> bool {
         !self.is_held() && self.is_due(now)
     }
@@ -189,8 +200,9 @@ impl<B, T> Conn<B, T> {
 
     /// Arms the timer anew with the state's timeout: once for each packet, after the state was brought up to
     /// date (the kernel's `ip_vs_conn_put`).
+    #[inline]
     pub fn touch(&mut self, now: Tick) {
-        self.expires = now + self.timeout();
+        self.expires = now.after_seconds(self.timeout);
     }
 
     /// Ends the connection's time: no lookup finds it from `now` on, and the next sweep hands it out
@@ -226,6 +238,7 @@ impl<B, T> Conn<B, T> {
     /// Follows a TCP packet (the kernel's `set_tcp_state`).
     ///
     /// Call [`touch`](Self::touch) afterwards. A connection of another protocol stays as it is.
+    #[inline]
     pub fn on_tcp(
         &mut self,
         flags: TcpFlags,
@@ -254,6 +267,7 @@ impl<B, T> Conn<B, T> {
     /// Follows a UDP packet (the kernel's `udp_state_transition`): an answer assures the template.
     ///
     /// Call [`touch`](Self::touch) afterwards.
+    #[inline]
     pub fn on_udp(&mut self, direction: Direction, timeouts: &Timeouts) -> Transition {
         if direction == Direction::ToClient {
             self.assure();
@@ -262,6 +276,7 @@ impl<B, T> Conn<B, T> {
     }
 
     /// Which table a packet belongs to. An answer shows that the server's direction is seen after all.
+    #[inline]
     fn side(&mut self, direction: Direction) -> Side {
         match direction {
             Direction::ToClient => {
@@ -273,6 +288,7 @@ impl<B, T> Conn<B, T> {
         }
     }
 
+    #[inline]
     fn enter(&mut self, to: State, timeouts: &Timeouts) -> Transition {
         let from = self.state;
         let activity = to.activity();
@@ -295,6 +311,7 @@ impl<B, T> Conn<B, T> {
     }
 
     /// True when `key` names this connection in that direction.
+    #[inline]
     pub(crate) fn has(&self, key: &FlowKey, direction: Direction) -> bool {
         match direction {
             Direction::ToServer => self.key == *key,

@@ -41,6 +41,7 @@ impl Keyed {
     }
 
     /// Of one end of a flow.
+    #[inline]
     pub(crate) fn end(&self, proto: Proto, address: IpAddr, port: u16) -> u64 {
         let port = u64::from(port) << 8 | u64::from(proto.0);
         match address {
@@ -76,6 +77,7 @@ impl Keyed {
         }
     }
 
+    #[inline]
     fn words<const N: usize>(&self, words: [u64; N]) -> u64 {
         let mut hasher = self.state.build_hasher();
         for (word, secret) in words.into_iter().zip(self.secret) {

@@ -39,6 +39,7 @@ impl State {
     }
 
     /// Whether a connection in this state counts as active or inactive.
+    #[inline]
     pub const fn activity(self) -> Activity {
         let active = match self {
             Self::Tcp(state) => state.is_active(),
@@ -49,6 +50,7 @@ impl State {
     }
 
     /// True when both ends have agreed, which assures the connection's template.
+    #[inline]
     pub(crate) const fn is_established(self) -> bool {
         matches!(self, Self::Tcp(TcpState::Established) | Self::Sctp(SctpState::Established))
     }

@@ -18,7 +18,6 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use dashmap::DashMap;
-use dashmap::mapref::one::{MappedRefMut, RefMut};
 use parking_lot::Mutex;
 
 use crate::conn::Conn;
@@ -70,9 +69,6 @@ pub struct Table<B, T = B> {
     /// The millisecond after the last one whose entries were all handed out.
     swept: AtomicU64,
 }
-
-/// A connection under its shard's lock.
-type Found<'a, B, T> = MappedRefMut<'a, u64, Place<B, T>, Entry<B, T>>;
 
 impl<B, T> Table<B, T> {
     /// A table for at most `limit` connections and as many templates. `seed` keys the hash: to be drawn at
@@ -130,6 +126,7 @@ impl<B, T> Table<B, T> {
     ///
     /// A connection whose time is over at `now` is not found, as if the kernel's timer had taken it away. `f`
     /// must not call the table.
+    #[inline]
     pub fn with<R>(
         &self,
         key: &FlowKey,
@@ -137,20 +134,42 @@ impl<B, T> Table<B, T> {
         f: impl FnOnce(&mut Conn<B, T>, Direction) -> R,
     ) -> Option<R> {
         let _visit = visit::enter();
-        let answer = if self.may_answer(key) { self.find(key, Direction::ToClient, now) } else { None };
-        let (mut entry, direction) = match answer {
-            Some(entry) => (entry, Direction::ToClient),
-            None => (self.find(key, Direction::ToServer, now)?, Direction::ToServer),
-        };
+        let mut f = Some(f);
+        let mut run = |conn: &mut Conn<B, T>, direction| f.take().map(|f| f(conn, direction));
+        if self.may_answer(key)
+            && let Some(result) = self.with_as(key, Direction::ToClient, now, &mut run)
+        {
+            return result;
+        }
+        self.with_as(key, Direction::ToServer, now, run)?
+    }
+
+    /// Runs `f` on the connection that `key` belongs to in that direction.
+    #[inline]
+    fn with_as<R>(
+        &self,
+        key: &FlowKey,
+        direction: Direction,
+        now: Tick,
+        f: impl FnOnce(&mut Conn<B, T>, Direction) -> R,
+    ) -> Option<R> {
+        let home = self.home(key, direction);
+        let mut place = self.places.get_mut(&home)?;
+        let entry = place.find(key, direction, now, self.held)?;
         let before = entry.conn.expires();
         let result = f(&mut entry.conn, direction);
         // Put off, the entry waits where it is; put forward, it has to move.
         let expires = entry.conn.expires();
         if expires < before {
-            self.wheel(*entry.key()).lock().schedule(entry.timer, expires);
-            self.unsweep(expires);
+            self.put_forward(home, entry.timer, expires);
         }
         Some(result)
+    }
+
+    #[cold]
+    fn put_forward(&self, home: u64, timer: Timer, expires: Tick) {
+        self.wheel(home).lock().schedule(timer, expires);
+        self.unsweep(expires);
     }
 
     /// Takes a connection in.
@@ -262,21 +281,18 @@ impl<B, T> Table<B, T> {
     }
 
     /// False when `key` is certainly no answer of a server's to a connection in the table.
+    #[inline]
     fn may_answer(&self, key: &FlowKey) -> bool {
         self.servers.may_have(&self.hash, key.src)
     }
 
     /// Where the connection stands that has `key` in that direction: the hash of its client's end.
+    #[inline]
     fn home(&self, key: &FlowKey, direction: Direction) -> u64 {
         match direction {
             Direction::ToServer => self.hash.end(key.proto, key.src, key.src_port),
             Direction::ToClient => self.hash.end(key.proto, key.dst, key.dst_port),
         }
-    }
-
-    fn find(&self, key: &FlowKey, direction: Direction, now: Tick) -> Option<Found<'_, B, T>> {
-        let place = self.places.get_mut(&self.home(key, direction))?;
-        RefMut::try_map(place, |place| place.find(key, direction, now, self.held)).ok()
     }
 
     fn remove_as(&self, key: &FlowKey, direction: Direction) -> Option<Conn<B, T>> {
@@ -319,6 +335,7 @@ impl<B, T> Table<B, T> {
 }
 
 /// True while the connection's time is not over, or something holds it.
+#[inline]
 fn is_alive<B, T>(conn: &Conn<B, T>, now: Tick, held: fn(&B) -> bool) -> bool {
     !conn.is_expired(now) || held(conn.binding())
 }

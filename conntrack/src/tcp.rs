@@ -31,6 +31,7 @@ impl TcpFlags {
 
     /// What the state tables make of these flags: RST before SYN before FIN before ACK; `None` when none of the
     /// four is set (the kernel's `tcp_state_idx`).
+    #[inline]
     pub const fn event(self) -> Option<TcpEvent> {
         if self.contains(Self::RST) {
             Some(TcpEvent::Rst)
@@ -177,6 +178,7 @@ impl TcpState {
 
     /// The state after a packet with `flags` was seen on `side`. A packet without any of the four flags closes.
     #[must_use]
+    #[inline]
     pub const fn after(self, side: Side, flags: TcpFlags, table: TcpTable) -> Self {
         match flags.event() {
             Some(event) => rows(side, table).row(event)[self.index()],
@@ -206,6 +208,7 @@ impl Rows {
     }
 }
 
+#[inline]
 const fn rows(side: Side, table: TcpTable) -> &'static Rows {
     match (table, side) {
         (TcpTable::Normal, Side::Input) => &INPUT,

@@ -21,6 +21,12 @@ impl Tick {
         self.0
     }
 
+    /// The moment `seconds` later: the sum that each packet's timer takes, without a [`Duration`]'s divisions.
+    #[inline]
+    pub(crate) const fn after_seconds(self, seconds: u32) -> Self {
+        Self(self.0.saturating_add(seconds as u64 * 1000))
+    }
+
     /// The time since zero.
     pub const fn since_zero(self) -> Duration {
         Duration::from_millis(self.0)

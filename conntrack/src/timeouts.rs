@@ -41,6 +41,7 @@ impl Timeouts {
     }
 
     /// How long a connection in `state` may be silent, in seconds.
+    #[inline]
     pub const fn of(&self, state: State) -> u32 {
         match state {
             State::Tcp(state) => self.tcp[state.index()],

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use lvs_conntrack::Proto;
 
 /// A one's-complement sum under way. Its words are taken as they lie in memory and turned round once at the end
-/// (RFC 1071, 2 (B)).
+/// (RFC 1071, 2 (B)). No addend is longer than 32 bits, and no packet has so many that 64 would not hold their sum.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Sum(u64);
 
@@ -17,18 +17,9 @@ impl Sum {
     #[must_use]
     #[inline]
     pub fn bytes(self, bytes: &[u8]) -> Self {
-        let mut lanes = [0_u64; 8];
         let (blocks, rest) = bytes.as_chunks::<32>();
-        for block in blocks {
-            let (words, _) = block.as_chunks::<4>();
-            for (lane, &word) in lanes.iter_mut().zip(words) {
-                *lane += u64::from(u32::from_ne_bytes(word));
-            }
-        }
-        let mut sum = self;
-        for lane in lanes {
-            sum = sum.add(lane);
-        }
+        // A lone IPv4 header is shorter than a block.
+        let mut sum = if blocks.is_empty() { self } else { self.blocks(blocks) };
         let (words, rest) = rest.as_chunks::<4>();
         for &word in words {
             sum = sum.add(u64::from(u32::from_ne_bytes(word)));
@@ -41,6 +32,18 @@ impl Sum {
             sum = sum.add(u64::from(u16::from_ne_bytes([*last, 0])));
         }
         sum
+    }
+
+    /// Adds whole blocks, in lanes that the processor adds side by side.
+    fn blocks(self, blocks: &[[u8; 32]]) -> Self {
+        let mut lanes = [0_u64; 8];
+        for block in blocks {
+            let (words, _) = block.as_chunks::<4>();
+            for (lane, &word) in lanes.iter_mut().zip(words) {
+                *lane += u64::from(u32::from_ne_bytes(word));
+            }
+        }
+        lanes.into_iter().fold(self, Self::add)
     }
 
     /// Adds one word.
@@ -82,9 +85,8 @@ impl Sum {
     }
 
     #[inline]
-    fn add(self, value: u64) -> Self {
-        let (sum, carry) = self.0.overflowing_add(value);
-        Self(sum + u64::from(carry))
+    const fn add(self, value: u64) -> Self {
+        Self(self.0 + value)
     }
 
     /// The sum in one word, not inverted: what a sender leaves in the checksum field for its device to complete.

@@ -39,6 +39,24 @@ pub struct Fragment {
     pub at: usize,
 }
 
+impl Fragment {
+    /// A fragment that ends behind the longest datagram, or that is not the last and no multiple of 8 octets
+    /// (RFC 8200, 4.5), fits nowhere.
+    fn check(&self, proto: Proto, payload: usize) -> Result<(), DropReason> {
+        let ends = usize::from(self.offset) + payload;
+        // RFC 3128: a later fragment at offset 8 could overwrite TCP's flags.
+        let reaches_flags = proto == Proto::TCP && self.offset == 8;
+        if payload == 0
+            || ends > usize::from(u16::MAX)
+            || (self.more && !payload.is_multiple_of(8))
+            || reaches_flags
+        {
+            return Err(DropReason::BadFragment);
+        }
+        Ok(())
+    }
+}
+
 /// What follows the IP header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Transport {
@@ -119,37 +137,35 @@ impl Headers {
     pub fn parse(frame: &[u8]) -> Result<Self, ParseError> {
         let (kind, l3) = ethernet::payload(frame).ok_or(DropReason::Truncated)?;
         match kind {
-            ethernet::IPV4 => {
-                let (headers, header) = Self::parse_v4(frame, l3)?;
-                if !is_right(Sum::ZERO.bytes(header)) {
-                    return Err(DropReason::BadIpChecksum.into());
-                }
-                headers.with_transport(frame).map_err(ParseError::Malformed)
-            }
-            ethernet::IPV6 => Self::parse_v6(frame, l3)?.with_transport(frame).map_err(ParseError::Malformed),
+            ethernet::IPV4 => Self::parse_v4(frame, l3),
+            ethernet::IPV6 => Self::parse_v6(frame, l3),
             _ => Err(ParseError::NotIp),
         }
     }
 
-    fn parse_v4(frame: &[u8], l3: usize) -> Result<(Self, &[u8]), DropReason> {
+    #[inline]
+    fn parse_v4(frame: &[u8], l3: usize) -> Result<Self, ParseError> {
         let header: &[u8; ipv4::HEADER] = array(frame, l3).ok_or(DropReason::Truncated)?;
         let &[first, tos, t0, t1, i0, i1, f0, f1, ttl, proto, _, _, s0, s1, s2, s3, d0, d1, d2, d3] = header;
         let header_len = usize::from(first & 0xf) * 4;
         let total = usize::from(u16::from_be_bytes([t0, t1]));
         if first >> 4 != 4 || header_len < ipv4::HEADER || total < header_len {
-            return Err(DropReason::BadIpHeader);
+            return Err(DropReason::BadIpHeader.into());
         }
-        let whole = frame.get(l3..l3 + header_len).ok_or(DropReason::Truncated)?;
-        if l3 + total > frame.len() {
-            return Err(DropReason::Truncated);
-        }
+        let (l4, end) = (l3 + header_len, l3 + total);
+        let whole = frame.get(l3..l4).ok_or(DropReason::Truncated)?;
+        let bytes = frame.get(l4..end).ok_or(DropReason::Truncated)?;
         let options = match whole.get(ipv4::HEADER..) {
             Some(bytes) if !bytes.is_empty() => ipv4::options(bytes),
             _ => Options::None,
         };
         if options == Options::Malformed {
-            return Err(DropReason::BadIpHeader);
+            return Err(DropReason::BadIpHeader.into());
         }
+        if !is_right(Sum::ZERO.bytes(whole)) {
+            return Err(DropReason::BadIpChecksum.into());
+        }
+        let proto = Proto(proto);
         let word = u16::from_be_bytes([f0, f1]);
         let fragment = (word & (ipv4::MF | ipv4::OFFSET) != 0).then(|| Fragment {
             ident: u32::from(u16::from_be_bytes([i0, i1])),
@@ -157,28 +173,27 @@ impl Headers {
             more: word & ipv4::MF != 0,
             at: l3,
         });
-        let headers = Self {
+        Ok(Self {
             src: IpAddr::V4(Ipv4Addr::new(s0, s1, s2, s3)),
             dst: IpAddr::V4(Ipv4Addr::new(d0, d1, d2, d3)),
-            proto: Proto(proto),
+            proto,
             ttl,
             tos,
             dont_fragment: word & ipv4::DF != 0,
             options,
             fragment,
-            transport: Transport::Other,
+            transport: transport_or_piece(proto, false, bytes, fragment)?,
             l3,
-            l4: l3 + header_len,
-            end: l3 + total,
-        };
-        Ok((headers, whole))
+            l4,
+            end,
+        })
     }
 
-    fn parse_v6(frame: &[u8], l3: usize) -> Result<Self, DropReason> {
+    fn parse_v6(frame: &[u8], l3: usize) -> Result<Self, ParseError> {
         let header: &[u8; ipv6::HEADER] = array(frame, l3).ok_or(DropReason::Truncated)?;
         let [b0, b1, _, _, p0, p1, next, ttl, ..] = *header;
         if b0 >> 4 != 6 {
-            return Err(DropReason::BadIpHeader);
+            return Err(DropReason::BadIpHeader.into());
         }
         let end = l3 + ipv6::HEADER + usize::from(u16::from_be_bytes([p0, p1]));
         let packet = frame.get(..end).ok_or(DropReason::Truncated)?;
@@ -187,9 +202,7 @@ impl Headers {
             ipv6::Broken::Truncated => DropReason::BadIpHeader,
             ipv6::Broken::TooLong => DropReason::ExtensionChain,
         })?;
-        if chain.l4 > end {
-            return Err(DropReason::BadIpHeader);
-        }
+        let bytes = packet.get(chain.l4..).ok_or(DropReason::BadIpHeader)?;
         // An atomic fragment (RFC 6946) is a whole packet.
         let fragment = chain
             .fragment
@@ -204,44 +217,11 @@ impl Headers {
             dont_fragment: true,
             options: chain.options,
             fragment,
-            transport: Transport::Other,
+            transport: transport_or_piece(chain.proto, true, bytes, fragment)?,
             l3,
             l4: chain.l4,
             end,
         })
-    }
-
-    fn with_transport(mut self, frame: &[u8]) -> Result<Self, DropReason> {
-        let bytes = frame.get(self.l4..self.end).ok_or(DropReason::Truncated)?;
-        self.transport = match self.fragment {
-            Some(Fragment { offset: 0, .. }) => {
-                self.check_fragment(bytes.len())?;
-                transport(self.proto, self.is_ipv6(), bytes, false).map_err(|_| DropReason::BadFragment)?
-            }
-            Some(_) => {
-                self.check_fragment(bytes.len())?;
-                Transport::Later
-            }
-            None => transport(self.proto, self.is_ipv6(), bytes, true)?,
-        };
-        Ok(self)
-    }
-
-    /// A fragment that ends behind the longest datagram, or that is not the last and no multiple of 8 octets
-    /// (RFC 8200, 4.5), fits nowhere.
-    fn check_fragment(&self, payload: usize) -> Result<(), DropReason> {
-        let Some(fragment) = self.fragment else { return Ok(()) };
-        let ends = usize::from(fragment.offset) + payload;
-        // RFC 3128: a later fragment at offset 8 could overwrite TCP's flags.
-        let reaches_flags = self.proto == Proto::TCP && fragment.offset == 8;
-        if payload == 0
-            || ends > usize::from(u16::MAX)
-            || (fragment.more && !payload.is_multiple_of(8))
-            || reaches_flags
-        {
-            return Err(DropReason::BadFragment);
-        }
-        Ok(())
     }
 
     /// True for IPv6.
@@ -360,12 +340,30 @@ impl Transport {
     }
 }
 
+#[inline]
 pub(crate) fn v6_addresses(header: &[u8; ipv6::HEADER]) -> (IpAddr, IpAddr) {
     let at = |at| array::<16>(header, at).copied().unwrap_or_default();
     (Ipv6Addr::from(at(ipv6::SOURCE)).into(), Ipv6Addr::from(at(ipv6::DESTINATION)).into())
 }
 
+/// What follows the IP header of a packet that may be a fragment.
+#[inline]
+fn transport_or_piece(
+    proto: Proto,
+    ipv6: bool,
+    bytes: &[u8],
+    fragment: Option<Fragment>,
+) -> Result<Transport, DropReason> {
+    let Some(fragment) = fragment else { return transport(proto, ipv6, bytes, true) };
+    fragment.check(proto, bytes.len())?;
+    match fragment.offset {
+        0 => transport(proto, ipv6, bytes, false).map_err(|_| DropReason::BadFragment),
+        _ => Ok(Transport::Later),
+    }
+}
+
 /// Reads a transport header. `whole`: no fragment, so lengths can be held against the packet's.
+#[inline]
 fn transport(proto: Proto, ipv6: bool, bytes: &[u8], whole: bool) -> Result<Transport, DropReason> {
     let too_short = DropReason::BadL4Header;
     match proto {

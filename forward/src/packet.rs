@@ -15,6 +15,7 @@ pub struct Packet<'a> {
 
 impl<'a> Packet<'a> {
     /// The frame `buffer[start..start + len]`; cut to the buffer where it would reach past it.
+    #[inline]
     pub fn new(buffer: &'a mut [u8], start: usize, len: usize) -> Self {
         let start = start.min(buffer.len());
         let end = start.saturating_add(len).min(buffer.len());
@@ -22,16 +23,19 @@ impl<'a> Packet<'a> {
     }
 
     /// The frame.
+    #[inline]
     pub fn bytes(&self) -> &[u8] {
         self.buffer.get(self.start..self.end).unwrap_or_default()
     }
 
     /// The frame, to be changed in place.
+    #[inline]
     pub fn bytes_mut(&mut self) -> &mut [u8] {
         self.buffer.get_mut(self.start..self.end).unwrap_or_default()
     }
 
     /// The frame's length in bytes.
+    #[inline]
     pub fn len(&self) -> usize {
         self.end - self.start
     }
@@ -42,6 +46,7 @@ impl<'a> Packet<'a> {
     }
 
     /// Where the frame begins in its buffer.
+    #[inline]
     pub fn start(&self) -> usize {
         self.start
     }
@@ -67,6 +72,7 @@ impl<'a> Packet<'a> {
     }
 
     /// Cuts the frame to its first `len` bytes.
+    #[inline]
     pub fn truncate(&mut self, len: usize) {
         self.end = self.end.min(self.start.saturating_add(len));
     }

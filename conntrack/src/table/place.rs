@@ -29,6 +29,7 @@ impl<B, T> Place<B, T> {
     }
 
     /// The connection `key` names in that direction, if its time is not over at `now`; the newest of several.
+    #[inline]
     pub(super) fn find(
         &mut self,
         key: &FlowKey,

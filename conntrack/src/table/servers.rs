@@ -25,11 +25,13 @@ impl Servers {
         }
     }
 
+    #[inline]
     pub(super) fn may_have(&self, hash: &Keyed, address: IpAddr) -> bool {
         let (word, bit) = self.locate(hash, address);
         word.load(Ordering::Relaxed) & bit != 0
     }
 
+    #[inline]
     fn locate(&self, hash: &Keyed, address: IpAddr) -> (&AtomicU64, u64) {
         let hash = hash.end(Proto::IP, address, 0);
         #[allow(clippy::cast_possible_truncation, reason = "only the low bits are wanted")]

@@ -8,6 +8,7 @@ use crate::wire::ethernet;
 
 /// Takes one from the TTL, completes a checksum that the sender's kernel left to its device, and cuts the padding
 /// behind the packet, as the kernel does (`ip_rcv`): the device that sends a short frame pads it.
+#[inline]
 pub(super) fn forward(packet: &mut Packet<'_>, headers: &Headers) -> Result<(), DropReason> {
     ttl::check(packet.bytes(), headers)?;
     complete_partial(packet.bytes_mut(), headers);
@@ -17,6 +18,7 @@ pub(super) fn forward(packet: &mut Packet<'_>, headers: &Headers) -> Result<(), 
 }
 
 /// Addresses the frame to the next hop. VLAN tags stay.
+#[inline]
 pub(crate) fn address(packet: &mut Packet<'_>, path: &Path) {
     ethernet::set_addresses(packet.bytes_mut(), path.src_mac, path.dst_mac);
 }

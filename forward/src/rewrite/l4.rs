@@ -7,6 +7,7 @@ use crate::headers::{Headers, Transport};
 use crate::wire::{read_u16, read_u32, sctp, tcp, udp, write};
 
 /// Offset of the Internet checksum within the transport header.
+#[inline]
 pub(super) const fn checksum_offset(transport: Transport) -> Option<usize> {
     match transport {
         Transport::Tcp { .. } => Some(tcp::CHECKSUM),
@@ -16,6 +17,7 @@ pub(super) const fn checksum_offset(transport: Transport) -> Option<usize> {
 }
 
 /// Octets that the checksum covers: UDP says so itself, and the packet may hold more.
+#[inline]
 pub(super) fn covered(frame: &[u8], headers: &Headers) -> usize {
     let len = headers.end.saturating_sub(headers.l4);
     match headers.transport {
@@ -32,6 +34,7 @@ pub(super) fn covered(frame: &[u8], headers: &Headers) -> usize {
 
 /// True where the checksum field holds only the pseudo-header's sum, as a kernel leaves it for its device
 /// (`CHECKSUM_PARTIAL`). On a veth nobody completes it. A fragment's was completed before it was cut.
+#[inline]
 pub(super) fn is_partial(frame: &[u8], headers: &Headers) -> bool {
     if headers.fragment.is_some() {
         return false;
@@ -66,6 +69,7 @@ pub(super) fn compute(frame: &mut [u8], headers: &Headers) {
 }
 
 /// Completes a checksum that holds only the pseudo-header's sum. A UDP checksum of 0 is none and stays.
+#[inline]
 pub fn complete_partial(frame: &mut [u8], headers: &Headers) {
     if is_partial(frame, headers) {
         compute(frame, headers);

@@ -125,6 +125,7 @@ impl Rewrite {
     ///
     /// # Errors
     /// [`Refused`]; the packet is then as it was.
+    #[inline]
     pub fn apply(
         &self,
         packet: &mut Packet<'_>,
@@ -176,6 +177,7 @@ impl Rewrite {
     ///
     /// # Errors
     /// [`DropReason::TooBig`] where a tunnel leaves less than the smallest MTU of the packet's family.
+    #[inline]
     pub fn inner_mtu(&self, path: &Path) -> Result<u16, DropReason> {
         match self {
             Self::Nat(_) | Self::Direct => Ok(path.mtu),
@@ -184,6 +186,7 @@ impl Rewrite {
     }
 
     /// As `ensure_mtu_is_adequate` decides.
+    #[inline]
     fn fit(&self, headers: &Headers, path: &Path) -> Result<Fit, Refused> {
         let mtu = self.inner_mtu(path)?;
         if headers.len() <= usize::from(mtu) {

@@ -34,6 +34,7 @@ impl Nat {
     ///
     /// # Errors
     /// As [`translate_end`](Self::translate_end).
+    #[inline]
     pub(super) fn translate(&self, packet: &mut Packet<'_>, headers: &Headers) -> Result<(), DropReason> {
         self.translate_end(packet, headers)?;
         ttl::decrement(packet.bytes_mut(), headers);
@@ -46,6 +47,7 @@ impl Nat {
     ///
     /// # Errors
     /// [`DropReason::FamilyMismatch`] where the new address is of another family.
+    #[inline]
     pub(super) fn translate_end(&self, packet: &mut Packet<'_>, headers: &Headers) -> Result<(), DropReason> {
         let frame = packet.bytes_mut();
         ttl::check(frame, headers)?;
@@ -68,6 +70,7 @@ impl Nat {
         Ok(())
     }
 
+    #[inline]
     fn ends(&self, headers: &Headers) -> (Endpoint, Endpoint) {
         let (src_port, dst_port) = headers.ports();
         let old = match self.end {
@@ -86,6 +89,7 @@ impl Nat {
         }
     }
 
+    #[inline]
     fn needs_whole_checksum(&self, frame: &[u8], headers: &Headers) -> bool {
         if headers.fragment.is_some() {
             return false;
@@ -104,6 +108,7 @@ impl Nat {
         }
     }
 
+    #[inline]
     fn write_address(&self, frame: &mut [u8], headers: &Headers, old: IpAddr) {
         write_address(frame, headers.l3, self.end, old, self.addr);
     }
@@ -117,6 +122,7 @@ struct Endpoint {
 }
 
 /// Writes one address of the IP header at `l3`; the IPv4 header's checksum follows.
+#[inline]
 pub(crate) fn write_address(frame: &mut [u8], l3: usize, end: End, old: IpAddr, new: IpAddr) {
     match new {
         IpAddr::V4(v4) => {
@@ -135,6 +141,7 @@ pub(crate) fn write_address(frame: &mut [u8], l3: usize, end: End, old: IpAddr, 
 }
 
 /// Brings the transport checksum after a changed end (RFC 1624). A UDP checksum of 0 is none and stays.
+#[inline]
 fn update_checksum(frame: &mut [u8], headers: &Headers, old: Endpoint, new: Endpoint) {
     let Some(at) = l4::checksum_offset(headers.transport) else { return };
     let Some(checksum) = read_u16(frame, headers.l4 + at) else { return };

@@ -48,6 +48,7 @@ impl fmt::Display for Mac {
 }
 
 /// The type of the payload behind at most two tags, and where the payload begins.
+#[inline]
 pub(crate) fn payload(frame: &[u8]) -> Option<(u16, usize)> {
     let mut at = HEADER;
     let mut kind = read_u16(frame, at - 2)?;
@@ -72,6 +73,7 @@ pub fn destination(frame: &[u8]) -> Option<Mac> {
 }
 
 /// Writes both addresses.
+#[inline]
 pub(crate) fn set_addresses(frame: &mut [u8], src: Mac, dst: Mac) {
     if let Some(header) = array_mut::<12>(frame, 0) {
         header[..6].copy_from_slice(&dst.0);

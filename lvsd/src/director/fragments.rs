@@ -79,6 +79,7 @@ impl Fragments {
     }
 
     /// Gives up what waited too long; says how many fragments that were.
+    #[inline]
     pub(super) fn give_up(&mut self, now: Tick) -> usize {
         if self.incomplete.is_empty() || now < self.next_end {
             return 0;

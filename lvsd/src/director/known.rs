@@ -124,6 +124,7 @@ impl Lane {
     }
 
     /// Counts a packet of so many octets from a server that belongs to a service (`ip_vs_out_stats`).
+    #[inline]
     pub(super) fn count_out(&self, conn: &Connection, snapshot: &Snapshot, len: usize) {
         let bytes = u64::try_from(len).unwrap_or(0);
         let destination = conn.binding().destination();

@@ -134,6 +134,24 @@ impl Lane {
         }
         let overdue = self.fragments.give_up(now);
         self.give_up(plane, overdue, DropReason::FragmentUnmatched);
+        if ingress != PortId::HOST
+            && let Some(verdict) = self.shortcut(plane, snapshot, packet, &headers, now)
+        {
+            return verdict;
+        }
+        self.judge_at_length(plane, snapshot, packet, headers, ingress, now)
+    }
+
+    /// What becomes of a packet, whatever there is to it.
+    pub(super) fn judge_at_length(
+        &mut self,
+        plane: &Plane,
+        snapshot: &Snapshot,
+        packet: &mut Packet<'_>,
+        headers: Headers,
+        ingress: PortId,
+        now: Tick,
+    ) -> Verdict {
         let mut arrival =
             Arrival { packet, headers, ingress, datagram: None, is_one_piece: Cell::new(false), now };
         match headers.fragment {

@@ -1,7 +1,7 @@
 //! The packet path of one worker: what becomes of each received packet.
 //!
 //! ```text
-//!             +- known: to its server or back to its client (known); FTP's talk is read (ftp)
+//!             +- known: to its server or back to its client (shortcut, known); FTP's talk is read (ftp)
 //! frame ------+- new and local: a service's? choose a server (schedule, persist)
 //!  headers    +- ICMP error: about one of the above? (icmp)
 //!  read once  +- sent by the host itself: as one of its servers? (own) for a check? (probe)
@@ -33,6 +33,7 @@ mod probe;
 mod reassembly;
 mod reply;
 mod schedule;
+mod shortcut;
 mod state;
 mod throttle;
 mod waiting;
@@ -129,6 +130,13 @@ impl Director {
         self.lane.has_waiting()
     }
 
+    fn count(&self, verdict: Verdict) -> Verdict {
+        if let Some(tally) = self.plane.tally(self.lane.number()) {
+            tally.count(verdict, self.plane.drops());
+        }
+        verdict
+    }
+
     /// Corrects the accounts: the device could not carry a verdict out, for this reason.
     pub fn undone(&self, verdict: Verdict, reason: DropReason) {
         if let Some(tally) = self.plane.tally(self.lane.number()) {
@@ -140,10 +148,7 @@ impl Director {
 impl Forwarder for Director {
     fn handle(&mut self, ingress: PortId, packet: &mut Packet<'_>, now: Tick) -> Verdict {
         let verdict = self.lane.judge(&self.plane, &self.snapshot, packet, ingress, now);
-        if let Some(tally) = self.plane.tally(self.lane.number()) {
-            tally.count(verdict, self.plane.drops());
-        }
-        verdict
+        self.count(verdict)
     }
 }
 

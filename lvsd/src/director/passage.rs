@@ -40,20 +40,36 @@ impl Passage {
         server: SocketAddr,
     ) -> Result<Self, DropReason> {
         let rewrite = match method {
+            // A local server takes the packet as it is.
+            Method::Tunnel if next == NextHop::Local => Rewrite::Direct,
+            Method::Masquerade | Method::DirectRoute | Method::Tunnel | Method::Bypass => {
+                Self::rewrite(snapshot, source, declared, method, server)?
+            }
+        };
+        Ok(Self { rewrite, next })
+    }
+
+    /// What is done to a packet for `server`, which is not the host itself.
+    #[inline]
+    pub(super) fn rewrite(
+        snapshot: &Snapshot,
+        source: Option<IpAddr>,
+        declared: ForwardMethod,
+        method: Method,
+        server: SocketAddr,
+    ) -> Result<Rewrite, DropReason> {
+        Ok(match method {
             Method::Masquerade => {
                 Rewrite::Nat(Nat { end: End::Destination, addr: server.ip(), port: server.port() })
             }
             Method::DirectRoute | Method::Bypass => Rewrite::Direct,
-            // A local server takes the packet as it is.
-            Method::Tunnel if next == NextHop::Local => Rewrite::Direct,
             Method::Tunnel => Rewrite::Tunnel(Tunnel {
                 local: source.ok_or(DropReason::NoRoute)?,
                 remote: server.ip(),
                 encapsulation: encapsulation(declared),
                 pmtu_disc: snapshot.sysctls.pmtu_disc != 0,
             }),
-        };
-        Ok(Self { rewrite, next })
+        })
     }
 
     /// The passage back to a client: the service's address takes the server's place.

@@ -42,6 +42,7 @@ impl Lane {
     }
 
     /// Counts fragments that waited as dropped.
+    #[inline]
     pub(super) fn give_up(&self, plane: &Plane, fragments: usize, reason: DropReason) {
         if let Some(tally) = plane.tally(self.number()) {
             (0..fragments).for_each(|_| tally.given_up(reason, plane.drops()));

@@ -16,6 +16,7 @@ pub(super) const SCTP_INIT: u8 = 1;
 pub(super) const SCTP_ABORT: u8 = 6;
 
 /// Brings the connection up to date (`ip_vs_set_state`) and arms its timer anew.
+#[inline]
 pub(super) fn advance(
     conn: &mut Connection,
     headers: &Headers,

@@ -19,6 +19,7 @@ mod persistence;
 mod probe;
 mod sctp;
 mod shortage;
+mod shortcut;
 mod sysctls;
 mod thresholds;
 mod tunnels;

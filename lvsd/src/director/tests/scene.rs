@@ -103,12 +103,35 @@ impl Scene {
 
     /// A frame comes in; every packet must be accounted for afterwards.
     pub(super) fn receive(&mut self, port: PortId, frame: &[u8]) -> Outcome {
+        self.receive_by(port, frame, Director::handle)
+    }
+
+    /// The same, but no packet goes the short way.
+    pub(super) fn receive_at_length(&mut self, port: PortId, frame: &[u8]) -> Outcome {
+        self.receive_by(port, frame, |director, ingress, packet, now| {
+            let verdict = match Headers::parse(packet.bytes()) {
+                Ok(headers) => {
+                    let Director { plane, snapshot, lane } = &mut *director;
+                    lane.judge_at_length(plane, snapshot, packet, headers, ingress, now)
+                }
+                Err(_) => return director.handle(ingress, packet, now),
+            };
+            director.count(verdict)
+        })
+    }
+
+    fn receive_by(
+        &mut self,
+        port: PortId,
+        frame: &[u8],
+        handle: impl FnOnce(&mut Director, PortId, &mut Packet<'_>, Tick) -> Verdict,
+    ) -> Outcome {
         const ROOM: usize = 128;
         let mut buffer = vec![0; ROOM + frame.len() + 1024];
         buffer[ROOM..ROOM + frame.len()].copy_from_slice(frame);
         let mut packet = Packet::new(&mut buffer, ROOM, frame.len());
         self.director.refresh();
-        let verdict = self.director.handle(port, &mut packet, self.now);
+        let verdict = handle(&mut self.director, port, &mut packet, self.now);
         let frame = packet.bytes().to_vec();
         let behind = self.release();
         let account = self.account();
