@@ -17,7 +17,7 @@ use lvs_benches::Counting;
 use lvs_conntrack::Tick;
 use lvs_forward::checksum::Sum;
 use lvs_forward::io::{Forwarder, MemDevice, PacketIo};
-use lvs_forward::{Checksums, Drops, Mac, PortId};
+use lvs_forward::{Checksums, Drops, Mac, Packet, PortId};
 use lvsd::director::{Director, Plane};
 use lvsd::message::{
     ForwardMethod, RealServer, Request, Response, ServiceId, Transport, TunnelKind, VirtualService,
@@ -168,7 +168,14 @@ impl Bench {
     fn poll(&mut self) -> u64 {
         let Self { director, device, .. } = self;
         director.refresh();
-        device.poll(BURST, |port, packet| director.handle(port, packet, NOW)).unwrap().sent
+        let plane = Arc::clone(director.plane());
+        let on_packet = |port, packet: &mut Packet<'_>| director.handle(port, packet, NOW);
+        let burst = if plane.is_foresighted() {
+            device.poll_foreseen(BURST, |frame| plane.foresee(frame), on_packet)
+        } else {
+            device.poll(BURST, on_packet)
+        };
+        burst.unwrap().sent
     }
 
     fn drain(&mut self) {

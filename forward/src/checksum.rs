@@ -4,6 +4,8 @@ use std::net::IpAddr;
 
 use lvs_conntrack::Proto;
 
+use crate::wire::{array, array_mut, ipv4};
+
 /// A one's-complement sum under way. Its words are taken as they lie in memory and turned round once at the end
 /// (RFC 1071, 2 (B)). No addend is longer than 32 bits, and no packet has so many that 64 would not hold their sum.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -44,6 +46,19 @@ impl Sum {
             }
         }
         lanes.into_iter().fold(self, Self::add)
+    }
+
+    /// The sum of an IPv4 header without options.
+    #[inline]
+    pub(crate) fn of_header(header: &[u8; ipv4::HEADER]) -> Self {
+        let (words, _) = header.as_chunks::<4>();
+        words.iter().fold(Self::ZERO, |sum, &word| sum.add(u64::from(u32::from_ne_bytes(word))))
+    }
+
+    /// What replacing an address with another changes; `None` for one of another family.
+    #[inline]
+    pub(crate) fn replacing(old: IpAddr, new: IpAddr) -> Option<Self> {
+        (old.is_ipv4() == new.is_ipv4()).then(|| Self::ZERO.without_address(old).address(new))
     }
 
     /// Adds one word.
@@ -91,13 +106,33 @@ impl Sum {
 
     /// The sum in one word, not inverted: what a sender leaves in the checksum field for its device to complete.
     #[inline]
-    #[allow(clippy::cast_possible_truncation, reason = "the fold leaves 16 bits")]
-    pub fn fold(self) -> u16 {
-        let sum = (self.0 >> 32) + (self.0 & 0xffff_ffff);
-        let sum = (sum >> 16) + (sum & 0xffff);
-        let sum = (sum >> 16) + (sum & 0xffff);
-        let sum = (sum >> 16) + (sum & 0xffff);
-        u16::from_be(sum as u16)
+    pub const fn fold(self) -> u16 {
+        u16::from_be(self.in_memory())
+    }
+
+    /// The same as it lies in memory.
+    #[inline]
+    #[allow(clippy::cast_possible_truncation, reason = "each cast takes a half")]
+    const fn in_memory(self) -> u16 {
+        let (sum, carry) = ((self.0 >> 32) as u32).overflowing_add(self.0 as u32);
+        let sum = sum + carry as u32;
+        // Both halves are added in both halves; the lower one's carry goes up, where it belongs.
+        (sum.wrapping_add(sum.rotate_left(16)) >> 16) as u16
+    }
+
+    /// Brings the checksum field at `at` after the words that were taken out and added here (RFC 1624, equation 3).
+    #[inline]
+    pub(crate) fn mend(self, bytes: &mut [u8], at: usize) {
+        if let Some(field) = array_mut::<2>(bytes, at) {
+            let sum = self.add(u64::from(!u16::from_ne_bytes(*field)));
+            *field = (!sum.in_memory()).to_ne_bytes();
+        }
+    }
+
+    /// True where the field at `at` holds this sum, not inverted.
+    #[inline]
+    pub(crate) fn stands(self, bytes: &[u8], at: usize) -> bool {
+        array::<2>(bytes, at).is_some_and(|field| u16::from_ne_bytes(*field) == self.in_memory())
     }
 
     /// The checksum of what was added.

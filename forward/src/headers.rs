@@ -162,7 +162,8 @@ impl Headers {
         if options == Options::Malformed {
             return Err(DropReason::BadIpHeader.into());
         }
-        if !is_right(Sum::ZERO.bytes(whole)) {
+        let sum = if header_len == ipv4::HEADER { Sum::of_header(header) } else { Sum::ZERO.bytes(whole) };
+        if !is_right(sum) {
             return Err(DropReason::BadIpChecksum.into());
         }
         let proto = Proto(proto);
@@ -344,6 +345,29 @@ impl Transport {
 pub(crate) fn v6_addresses(header: &[u8; ipv6::HEADER]) -> (IpAddr, IpAddr) {
     let at = |at| array::<16>(header, at).copied().unwrap_or_default();
     (Ipv6Addr::from(at(ipv6::SOURCE)).into(), Ipv6Addr::from(at(ipv6::DESTINATION)).into())
+}
+
+/// The flow that a frame seems to be of. Nothing is verified but what is read: it is only a hint of what the packet's
+/// headers will say.
+pub fn glance(frame: &[u8]) -> Option<FlowKey> {
+    let (kind, l3) = ethernet::payload(frame)?;
+    let (proto, src, dst, l4) = match kind {
+        ethernet::IPV4 => {
+            let header: &[u8; ipv4::HEADER] = array(frame, l3)?;
+            let &[first, _, _, _, _, _, _, _, _, proto, _, _, s0, s1, s2, s3, d0, d1, d2, d3] = header;
+            let (src, dst) = (Ipv4Addr::new(s0, s1, s2, s3), Ipv4Addr::new(d0, d1, d2, d3));
+            (proto, src.into(), dst.into(), l3 + usize::from(first & 0xf) * 4)
+        }
+        ethernet::IPV6 => {
+            let header: &[u8; ipv6::HEADER] = array(frame, l3)?;
+            let (src, dst) = v6_addresses(header);
+            (header[ipv6::NEXT_HEADER], src, dst, l3 + ipv6::HEADER)
+        }
+        _ => return None,
+    };
+    let [s0, s1, d0, d1] = *array(frame, l4)?;
+    let (src_port, dst_port) = (u16::from_be_bytes([s0, s1]), u16::from_be_bytes([d0, d1]));
+    Some(FlowKey { proto: Proto(proto), src, src_port, dst, dst_port })
 }
 
 /// What follows the IP header of a packet that may be a fragment.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use lvs_conntrack::Tick;
 use lvs_forward::io::{Burst, Forwarder, PacketIo};
-use lvs_forward::{DropReason, Drops, PortId, Verdict};
+use lvs_forward::{DropReason, Drops, Packet, PortId, Verdict};
 
 use crate::director::{Director, Exit};
 
@@ -82,11 +82,17 @@ impl<D: PacketIo> Worker<D> {
         let Self { device, director, .. } = self;
         director.refresh();
         let mut decided = Decided::default();
-        let burst = device.poll(BURST, |port, packet| {
+        let plane = Arc::clone(director.plane());
+        let on_packet = |port, packet: &mut Packet<'_>| {
             let verdict = director.handle(port, packet, now);
             decided.count(verdict);
             verdict
-        })?;
+        };
+        let burst = if plane.is_foresighted() {
+            device.poll_foreseen(BURST, |frame| plane.foresee(frame), on_packet)?
+        } else {
+            device.poll(BURST, on_packet)?
+        };
         self.settle(&decided, &burst);
         self.director.hand_in();
         if self.director.has_waiting() {

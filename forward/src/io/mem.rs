@@ -196,6 +196,20 @@ impl PacketIo for MemDevice {
         Ok(burst)
     }
 
+    fn poll_foreseen<F>(
+        &mut self,
+        budget: usize,
+        mut foresee: impl FnMut(&[u8]),
+        on_packet: F,
+    ) -> io::Result<Burst>
+    where
+        F: FnMut(PortId, &mut Packet<'_>) -> Verdict,
+    {
+        let frames = self.ports.iter().flat_map(|port| &port.received);
+        frames.take(budget).for_each(|frame| foresee(frame.bytes()));
+        self.poll(budget, on_packet)
+    }
+
     /// # Errors
     /// `WouldBlock` while the queue is full, `NotFound` for a port that is not there, `InvalidInput` for a frame
     /// longer than the device's.

@@ -45,6 +45,21 @@ pub trait PacketIo {
     where
         F: FnMut(PortId, &mut Packet<'_>) -> Verdict;
 
+    /// The same, but each packet is first shown to `foresee`, all that came together before the first of them is
+    /// offered: what they will need can so be fetched from memory at one time. A device that cannot shows none.
+    fn poll_foreseen<F>(
+        &mut self,
+        budget: usize,
+        foresee: impl FnMut(&[u8]),
+        on_packet: F,
+    ) -> io::Result<Burst>
+    where
+        F: FnMut(PortId, &mut Packet<'_>) -> Verdict,
+    {
+        let _ = foresee;
+        self.poll(budget, on_packet)
+    }
+
     /// Sends a packet that did not arrive here just now: one that was held, or one of the director's own.
     fn inject(&mut self, out: PortId, frame: &[u8]) -> io::Result<()>;
 

@@ -43,8 +43,8 @@ pub(super) fn is_partial(frame: &[u8], headers: &Headers) -> bool {
         return read_u32(frame, headers.l4 + sctp::CHECKSUM) == Some(0);
     }
     let Some(at) = checksum_offset(headers.transport) else { return false };
-    let sum = pseudo_header(headers.src, headers.dst, headers.proto, covered(frame, headers)).fold();
-    read_u16(frame, headers.l4 + at) == Some(sum)
+    let sum = pseudo_header(headers.src, headers.dst, headers.proto, covered(frame, headers));
+    sum.stands(frame, headers.l4 + at)
 }
 
 /// Computes the whole checksum for the addresses of `headers` and writes it.

@@ -7,7 +7,7 @@ use crate::checksum::Sum;
 use crate::headers::{Headers, Transport};
 use crate::packet::Packet;
 use crate::verdict::DropReason;
-use crate::wire::{ipv4, ipv6, read_u16, udp, write};
+use crate::wire::{ipv4, ipv6, read_u16, tcp, udp, write};
 
 /// Which end of a packet is translated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -51,34 +51,25 @@ impl Nat {
     pub(super) fn translate_end(&self, packet: &mut Packet<'_>, headers: &Headers) -> Result<(), DropReason> {
         let frame = packet.bytes_mut();
         ttl::check(frame, headers)?;
-        let (old, new) = self.ends(headers);
-        if new.addr.is_ipv6() != old.addr.is_ipv6() {
-            return Err(DropReason::FamilyMismatch);
-        }
+        let (src_port, dst_port) = headers.ports();
+        let (old, old_port, port_at) = match self.end {
+            End::Source => (headers.src, src_port, headers.l4),
+            End::Destination => (headers.dst, dst_port, headers.l4 + 2),
+        };
+        let mut change = Sum::replacing(old, self.addr).ok_or(DropReason::FamilyMismatch)?;
         let whole = self.needs_whole_checksum(frame, headers);
-        self.write_address(frame, headers, old.addr);
+        put_address(frame, headers.l3, self.end, self.addr, change);
         if headers.transport.has_ports() {
-            let at = headers.l4 + if self.end == End::Source { 0 } else { 2 };
-            write(frame, at, self.port.to_be_bytes());
+            write(frame, port_at, self.port.to_be_bytes());
+            change = change.without(old_port).word(self.port);
         }
         if whole {
             l4::compute(frame, &self.translated(headers));
         } else {
-            update_checksum(frame, headers, old, new);
+            update_checksum(frame, headers, change);
         }
         packet.truncate(headers.end);
         Ok(())
-    }
-
-    #[inline]
-    fn ends(&self, headers: &Headers) -> (Endpoint, Endpoint) {
-        let (src_port, dst_port) = headers.ports();
-        let old = match self.end {
-            End::Source => Endpoint { addr: headers.src, port: src_port },
-            End::Destination => Endpoint { addr: headers.dst, port: dst_port },
-        };
-        let port = if headers.transport.has_ports() { self.port } else { old.port };
-        (old, Endpoint { addr: self.addr, port })
     }
 
     /// The headers with the end's new address; ports are read from the frame.
@@ -107,31 +98,23 @@ impl Nat {
             Transport::Icmp { .. } | Transport::Other | Transport::Later => false,
         }
     }
-
-    #[inline]
-    fn write_address(&self, frame: &mut [u8], headers: &Headers, old: IpAddr) {
-        write_address(frame, headers.l3, self.end, old, self.addr);
-    }
-}
-
-/// One end of a packet.
-#[derive(Debug, Clone, Copy)]
-struct Endpoint {
-    addr: IpAddr,
-    port: u16,
 }
 
 /// Writes one address of the IP header at `l3`; the IPv4 header's checksum follows.
-#[inline]
 pub(crate) fn write_address(frame: &mut [u8], l3: usize, end: End, old: IpAddr, new: IpAddr) {
+    if let Some(change) = Sum::replacing(old, new) {
+        put_address(frame, l3, end, new, change);
+    }
+}
+
+/// The same, where it is known what that changes.
+#[inline]
+fn put_address(frame: &mut [u8], l3: usize, end: End, new: IpAddr, change: Sum) {
     match new {
         IpAddr::V4(v4) => {
             let at = if end == End::Source { ipv4::SOURCE } else { ipv4::DESTINATION };
             write(frame, l3 + at, v4.octets());
-            if let Some(checksum) = read_u16(frame, l3 + ipv4::CHECKSUM) {
-                let sum = Sum::ZERO.without_address(old).address(new);
-                write(frame, l3 + ipv4::CHECKSUM, sum.update(checksum).to_be_bytes());
-            }
+            change.mend(frame, l3 + ipv4::CHECKSUM);
         }
         IpAddr::V6(v6) => {
             let at = if end == End::Source { ipv6::SOURCE } else { ipv6::DESTINATION };
@@ -142,16 +125,15 @@ pub(crate) fn write_address(frame: &mut [u8], l3: usize, end: End, old: IpAddr, 
 
 /// Brings the transport checksum after a changed end (RFC 1624). A UDP checksum of 0 is none and stays.
 #[inline]
-fn update_checksum(frame: &mut [u8], headers: &Headers, old: Endpoint, new: Endpoint) {
-    let Some(at) = l4::checksum_offset(headers.transport) else { return };
-    let Some(checksum) = read_u16(frame, headers.l4 + at) else { return };
-    let sum = Sum::ZERO.without_address(old.addr).address(new.addr).without(old.port).word(new.port);
-    let mut updated = sum.update(checksum);
-    if let Transport::Udp { .. } = headers.transport {
-        if checksum == 0 {
-            return;
+fn update_checksum(frame: &mut [u8], headers: &Headers, change: Sum) {
+    match headers.transport {
+        Transport::Tcp { .. } => change.mend(frame, headers.l4 + tcp::CHECKSUM),
+        Transport::Udp { .. } => {
+            let at = headers.l4 + udp::CHECKSUM;
+            if let Some(checksum @ 1..) = read_u16(frame, at) {
+                write(frame, at, udp::written(change.update(checksum)).to_be_bytes());
+            }
         }
-        updated = udp::written(updated);
+        Transport::Sctp { .. } | Transport::Icmp { .. } | Transport::Other | Transport::Later => {}
     }
-    write(frame, headers.l4 + at, updated.to_be_bytes());
 }

@@ -82,6 +82,11 @@ impl Director {
         Self { plane, snapshot, lane: Lane::new(lane) }
     }
 
+    /// What all workers share.
+    pub const fn plane(&self) -> &Arc<Plane> {
+        &self.plane
+    }
+
     /// Takes the current snapshot, which then counts for every packet until the next call.
     pub fn refresh(&mut self) {
         let current = self.plane.current().load();

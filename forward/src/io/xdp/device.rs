@@ -93,15 +93,48 @@ impl XdpDevice {
         }
     }
 
-    /// Receives from one queue and carries out the verdicts.
-    fn serve<F>(&mut self, at: usize, budget: usize, on_packet: &mut F, burst: &mut Burst)
+    /// One burst from all queues.
+    fn serve_all<F>(
+        &mut self,
+        budget: usize,
+        mut foresee: Option<impl FnMut(&[u8])>,
+        mut on_packet: F,
+    ) -> io::Result<Burst>
     where
+        F: FnMut(PortId, &mut Packet<'_>) -> Verdict,
+    {
+        let mut burst = Burst { originated: std::mem::take(&mut self.injected), ..Burst::default() };
+        let count = self.queues.len();
+        for turn in 0..count {
+            let left = budget - usize::try_from(burst.received).unwrap_or(budget).min(budget);
+            self.serve((self.first + turn) % count, left, foresee.as_mut(), &mut on_packet, &mut burst);
+        }
+        self.first = (self.first + 1) % count.max(1);
+        self.spin.on_burst(burst.received);
+        self.flush()?;
+        Ok(burst)
+    }
+
+    /// Receives from one queue, shows the packets to `foresee` and carries out the verdicts.
+    fn serve<F>(
+        &mut self,
+        at: usize,
+        budget: usize,
+        foresee: Option<&mut impl FnMut(&[u8])>,
+        on_packet: &mut F,
+        burst: &mut Burst,
+    ) where
         F: FnMut(PortId, &mut Packet<'_>) -> Verdict,
     {
         let Some(queue) = self.queues.get_mut(at).filter(|queue| !queue.is_dead) else { return };
         let port = queue.port;
         queue.rings.receive(budget, &mut self.hand);
         let mut hand = std::mem::take(&mut self.hand);
+        if let Some(foresee) = foresee {
+            for frame in &mut hand {
+                self.frames.open(frame, |packet| foresee(packet.bytes()));
+            }
+        }
         for mut frame in hand.drain(..) {
             burst.received += 1;
             let verdict = self.frames.open(&mut frame, |packet| {
@@ -252,20 +285,23 @@ fn hand_over(tun: Option<&Tun>, frame: &mut [u8]) -> bool {
 }
 
 impl PacketIo for XdpDevice {
-    fn poll<F>(&mut self, budget: usize, mut on_packet: F) -> io::Result<Burst>
+    fn poll<F>(&mut self, budget: usize, on_packet: F) -> io::Result<Burst>
     where
         F: FnMut(PortId, &mut Packet<'_>) -> Verdict,
     {
-        let mut burst = Burst { originated: std::mem::take(&mut self.injected), ..Burst::default() };
-        let count = self.queues.len();
-        for turn in 0..count {
-            let left = budget - usize::try_from(burst.received).unwrap_or(budget).min(budget);
-            self.serve((self.first + turn) % count, left, &mut on_packet, &mut burst);
-        }
-        self.first = (self.first + 1) % count.max(1);
-        self.spin.on_burst(burst.received);
-        self.flush()?;
-        Ok(burst)
+        self.serve_all(budget, None::<fn(&[u8])>, on_packet)
+    }
+
+    fn poll_foreseen<F>(
+        &mut self,
+        budget: usize,
+        foresee: impl FnMut(&[u8]),
+        on_packet: F,
+    ) -> io::Result<Burst>
+    where
+        F: FnMut(PortId, &mut Packet<'_>) -> Verdict,
+    {
+        self.serve_all(budget, Some(foresee), on_packet)
     }
 
     /// The frame is copied and leaves with the next burst or wait.

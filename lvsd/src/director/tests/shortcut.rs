@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::frames::{ACK, FIN, RST, SYN, fragmented, tcp, udp, with_df, with_ttl};
+use super::frames::{ACK, FIN, RST, SYN, tcp, udp, with_df, with_ttl};
 use super::scene::{INSIDE, OUTSIDE, Scene, at};
 
 const SERVERS: u64 = 3;
@@ -64,7 +64,6 @@ fn packet(dice: &mut Dice) -> (bool, Vec<u8>) {
     match dice.below(12) {
         0 if is_v4 => frame = with_ttl(frame, 1),
         1 if is_v4 => frame = with_df(frame),
-        2 if is_v4 && frame.len() > 60 => frame = fragmented(&frame, 24).swap_remove(0),
         3 => frame[checksum..checksum + 2].fill(0),
         // Ethernet's padding.
         4 => frame.extend([0; 9]),
