@@ -46,6 +46,53 @@ impl Flows {
     }
 }
 
+/// The same frames, written here: for sources that are no BPF program.
+#[derive(Debug)]
+pub(crate) struct Frames {
+    header: Vec<u8>,
+    ip_sum: u32,
+    udp_sum: u32,
+    flows: Flows,
+    next: u32,
+}
+
+impl Frames {
+    /// Frames to a target, each of the next flow.
+    pub(crate) fn new(target: &Target, flows: Flows) -> Self {
+        let header = header(target);
+        let (ip_sum, udp_sum) = sums(&header);
+        Self { header, ip_sum, udp_sum, flows, next: 0 }
+    }
+
+    /// Makes `frame` the next one.
+    pub(crate) fn next_into(&mut self, frame: &mut Vec<u8>) {
+        let flow = self.next;
+        self.next = (self.next + step(self.flows)) % self.flows.count.max(1);
+        let client = (u32::from(FIRST_CLIENT) + (self.flows.first + flow) / 64).to_be_bytes();
+        let port = (FIRST_PORT + u16::try_from(flow % 64).unwrap_or(0)).to_be_bytes();
+        let ip = checksum(self.ip_sum + sum(&client)).to_ne_bytes();
+        let udp = checksum(self.udp_sum + sum(&client) + sum(&port)).to_ne_bytes();
+        frame.clear();
+        frame.extend_from_slice(&self.header);
+        frame.resize(FRAME, 0);
+        for (at, bytes) in [(24, &ip[..]), (26, &client[..]), (34, &port[..]), (40, &udp[..])] {
+            if let Some(place) = frame.get_mut(at..at + bytes.len()) {
+                place.copy_from_slice(bytes);
+            }
+        }
+    }
+}
+
+fn checksum(sum: u32) -> u16 {
+    let once = (sum >> 16) + (sum & 0xffff);
+    let twice = (once >> 16) + (once & 0xffff);
+    !u16::try_from(twice).unwrap_or(u16::MAX)
+}
+
+const fn step(flows: Flows) -> u32 {
+    if flows.count > 1 { STEP % flows.count } else { 0 }
+}
+
 /// The generator's program.
 #[derive(Debug)]
 pub(crate) struct Generator {
@@ -70,21 +117,25 @@ impl Generator {
 fn job(target: &Target, flows: Flows) -> Vec<u8> {
     let header = header(target);
     let client = u32::from(FIRST_CLIENT) + flows.first / 64;
-    let step = if flows.count > 1 { STEP % flows.count } else { 0 };
     let mut job = Vec::with_capacity(80);
-    for word in [target.interface, flows.count, step, 0, client, FIRST_PORT.into()] {
+    for word in [target.interface, flows.count, step(flows), 0, client, FIRST_PORT.into()] {
         job.extend(word.to_ne_bytes());
     }
-    let (ip, rest) = header.split_at(14).1.split_at(20);
-    let addresses = ip.get(12..20).unwrap_or_default();
-    // Protocol and length, of UDP's pseudo-header.
-    let pseudo =
-        sum(addresses) + u32::from(u16::from_ne_bytes([0, 17])) + sum(rest.get(4..6).unwrap_or_default());
-    job.extend(sum(ip).to_ne_bytes());
-    job.extend((pseudo + sum(rest)).to_ne_bytes());
+    let (ip_sum, udp_sum) = sums(&header);
+    job.extend(ip_sum.to_ne_bytes());
+    job.extend(udp_sum.to_ne_bytes());
     job.extend(header);
     job.resize(80, 0);
     job
+}
+
+/// The sums over the IP header, and over what UDP's checksum covers.
+fn sums(header: &[u8]) -> (u32, u32) {
+    let (ip, rest) = header.split_at(14).1.split_at(20);
+    let addresses = ip.get(12..20).unwrap_or_default();
+    // Protocol and length, of UDP's pseudo-header.
+    let pseudo = sum(&[0, 17]) + sum(rest.get(4..6).unwrap_or_default());
+    (sum(ip), sum(addresses) + pseudo + sum(rest))
 }
 
 /// The sum of the 16-bit words as they lie in memory, which is all that one's complement asks for.
@@ -124,6 +175,22 @@ mod tests {
         assert_eq!(&job[32..38], [4; 6]);
         assert_eq!(job[32 + 23], 17, "UDP");
         assert_eq!(job[74..], [0; 6]);
+    }
+
+    #[test]
+    fn frames_have_right_checksums() {
+        let mut frames = Frames::new(&target(), Flows { first: 640, count: 1000 });
+        let mut frame = Vec::new();
+        for _ in 0..1000 {
+            frames.next_into(&mut frame);
+            assert_eq!(frame.len(), FRAME);
+            assert_eq!(checksum(sum(&frame[14..34])), 0);
+            let pseudo = [&frame[26..34], &[0, 17], &frame[38..40]].concat();
+            assert_eq!(checksum(sum(&pseudo) + sum(&frame[34..])), 0);
+        }
+        assert_eq!(frames.next, 0, "all flows have had their turn");
+        frames.next_into(&mut frame);
+        assert_eq!(frame[26..30], [198, 18, 0, 10]);
     }
 
     #[test]

@@ -7,13 +7,12 @@
 //! cargo run --release -p lvs-benches --bin sidebyside -- nat     # one section
 //! ```
 
-#![allow(dead_code, reason = "sections that are being written need it")]
-
 mod args;
 mod bpf;
 mod chart;
 mod contender;
 mod core;
+mod daemon;
 mod failure;
 mod figure;
 mod generator;
@@ -25,7 +24,9 @@ mod race;
 mod reason;
 mod sample;
 mod section;
+mod segment;
 mod sink;
+mod site;
 mod table;
 mod world;
 
@@ -35,7 +36,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use args::Args;
-use contender::DAEMON;
+use daemon::DAEMON;
 use failure::Failure;
 use figure::Findings;
 use plan::Plan;

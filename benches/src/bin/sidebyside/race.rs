@@ -51,7 +51,8 @@ pub(crate) struct Results {
 }
 
 impl Results {
-    fn of(&self, name: &str) -> Vec<Option<f64>> {
+    /// The values of a contender, round by round.
+    pub(crate) fn of(&self, name: &str) -> Vec<Option<f64>> {
         let place = self.names.iter().position(|known| *known == name);
         let value = |round: &Vec<Option<f64>>| round.get(place?).copied().flatten();
         self.rounds.iter().map(value).collect()

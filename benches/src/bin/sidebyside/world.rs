@@ -23,17 +23,18 @@ use crate::failure::Failure;
 use crate::generator::{CLIENTS, Flows, Generator, Target};
 use crate::interrupt;
 use crate::sample::{Sample, Watch};
+use crate::segment::Bursts;
 use crate::sink::Sink;
 
 /// The namespaces of all runs begin so; the process's number follows.
-const PREFIX: &str = "lvsb-";
+pub(crate) const PREFIX: &str = "lvsb-";
 /// The service.
 pub(crate) const SERVICE: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(10, 77, 1, 100), 80);
 /// The network of the servers.
 pub(crate) const SERVERS: Ipv4Addr = Ipv4Addr::new(10, 77, 2, 0);
 /// Where the servers serve, behind NAT.
 pub(crate) const SERVER_PORT: u16 = 8080;
-const GATEWAY: Ipv4Addr = Ipv4Addr::new(10, 77, 1, 254);
+pub(crate) const GATEWAY: Ipv4Addr = Ipv4Addr::new(10, 77, 1, 254);
 
 /// The address of a server, 1 or 2.
 pub(crate) const fn server(number: u8) -> Ipv4Addr {
@@ -66,11 +67,6 @@ impl World {
     /// A directory that goes with the world.
     pub(crate) fn files(&self) -> &Path {
         &self.files
-    }
-
-    /// Where clients and servers are.
-    pub(crate) const fn outside(&self) -> &Namespace {
-        &self.outside
     }
 
     /// Makes a place for a contender.
@@ -158,16 +154,30 @@ impl World {
         let near = place.near();
         let send = || {
             Core::Measured.stay();
-            let interface = nix::net::if_::if_nametoindex(near.as_str())
-                .map_err(|errno| Failure::system(near.as_str())(errno.into()))?;
-            let (source, to) = (place.mac(1), place.mac(2));
-            let target = Target { interface, source, destination: to, service: destination };
+            let target = target(place, &near, destination)?;
             let watch = Watch::start();
             let nanoseconds = self.generator.send(&target, flows, frames)?;
             Ok((nanoseconds, watch.delay()))
         };
         self.outside.inside(send)?
     }
+
+    /// Bursts of packets to a contender, to be sent by whoever forwards them as well.
+    pub(crate) fn bursts(
+        &self,
+        place: &Place,
+        destination: SocketAddrV4,
+        flows: Flows,
+    ) -> Result<Bursts, Failure> {
+        let near = place.near();
+        self.outside.inside(|| Bursts::open(&near, &target(place, &near, destination)?, flows))?
+    }
+}
+
+fn target(place: &Place, near: &str, service: SocketAddrV4) -> Result<Target, Failure> {
+    let interface =
+        nix::net::if_::if_nametoindex(near).map_err(|errno| Failure::system(near)(errno.into()))?;
+    Ok(Target { interface, source: place.mac(1), destination: place.mac(2), service })
 }
 
 impl Drop for World {
@@ -228,7 +238,7 @@ fn written(mac: [u8; 6]) -> String {
 }
 
 /// Removes the namespaces of runs whose process is no more.
-fn sweep() {
+pub(crate) fn sweep() {
     for name in namespace::list(PREFIX).unwrap_or_default() {
         let process = name.strip_prefix(PREFIX).and_then(|rest| rest.split('-').next()).unwrap_or_default();
         if !Path::new("/proc").join(process).exists() {

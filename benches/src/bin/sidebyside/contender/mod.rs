@@ -2,10 +2,14 @@
 
 mod director;
 mod forward;
+mod haproxy;
 mod nft;
+mod nginx;
 mod redirect;
 
-pub(crate) use director::{Cache, DAEMON, Lvsd, Method};
+pub(crate) use director::{Cache, Lvsd, Method};
 pub(crate) use forward::Forward;
-pub(crate) use nft::Nft;
+pub(crate) use haproxy::Haproxy;
+pub(crate) use nft::{Nft, Room, ruleset};
+pub(crate) use nginx::Nginx;
 pub(crate) use redirect::Redirect;

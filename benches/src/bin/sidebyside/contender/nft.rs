@@ -1,8 +1,11 @@
 //! The kernel's own balancer here: nftables' DNAT, with the servers in turns.
 
+use std::fmt::Write as _;
 use std::fs;
+use std::net::SocketAddrV4;
 use std::path::PathBuf;
 
+use crate::daemon::Service;
 use crate::failure::Failure;
 use crate::world::{Place, SERVER_PORT, SERVERS, SERVICE, World, server};
 
@@ -23,7 +26,9 @@ impl Nft {
     /// Sets it up.
     pub(crate) fn start(world: &World, number: u8) -> Result<Self, Failure> {
         let mut place = world.place("nft", number)?;
-        Self::rule(&place)?;
+        let servers = [1, 2].map(|number| SocketAddrV4::new(server(number), SERVER_PORT));
+        let service = Service { vip: SERVICE, servers, more: vec![] };
+        place.run(&["nft", "-f", "-"], &ruleset(&service))?;
         let room = Room::make()?;
         for (key, value) in [
             ("netfilter/nf_conntrack_udp_timeout", "3600".to_owned()),
@@ -34,30 +39,39 @@ impl Nft {
         world.sink(&mut place, SERVERS, 24)?;
         Ok(Self { place, _room: room })
     }
+}
 
-    fn rule(place: &Place) -> Result<(), Failure> {
-        let (vip, port) = (SERVICE.ip(), SERVICE.port());
-        let (first, second) = (server(1), server(2));
-        let ruleset = ["udp", "tcp"].map(|protocol| {
-            format!(
+/// DNAT of a service to its servers, in turns.
+pub(crate) fn ruleset(service: &Service) -> String {
+    let mut rules = "add table ip bench\n\
+                     add chain ip bench before { type nat hook prerouting priority -100; }\n"
+        .to_owned();
+    let vip = service.vip.ip();
+    let [first, second] = service.servers;
+    let ports = std::iter::once((service.vip.port(), first.port()));
+    for (port, behind) in ports.chain(service.more.iter().map(|port| (*port, *port))) {
+        for protocol in ["udp", "tcp"] {
+            let _ = writeln!(
+                rules,
                 "add rule ip bench before ip daddr {vip} {protocol} dport {port} dnat to numgen inc mod 2 map \
-                 {{ 0 : {first}, 1 : {second} }} : {SERVER_PORT}\n"
-            )
-        });
-        let chain = "add table ip bench\n\
-                     add chain ip bench before { type nat hook prerouting priority -100; }\n";
-        place.run(&["nft", "-f", "-"], &format!("{chain}{}", ruleset.concat()))
+                 {{ 0 : {}, 1 : {} }} : {behind}",
+                first.ip(),
+                second.ip()
+            );
+        }
     }
+    rules
 }
 
 /// Room for a million connections in the host's conntrack; dropping it gives the host its own values back.
 #[derive(Debug)]
-struct Room {
+pub(crate) struct Room {
     before: Vec<(PathBuf, String)>,
 }
 
 impl Room {
-    fn make() -> Result<Self, Failure> {
+    /// Makes it.
+    pub(crate) fn make() -> Result<Self, Failure> {
         let wanted = [
             ("/sys/module/nf_conntrack/parameters/hashsize", BUCKETS),
             ("/proc/sys/net/netfilter/nf_conntrack_max", CONNECTIONS),

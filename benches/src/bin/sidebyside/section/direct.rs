@@ -16,7 +16,7 @@ pub(crate) fn run(plan: &Plan) -> Result<Findings, Failure> {
     plan.say("direct: 1,000 flows");
     let world = World::build()?;
     let kernel = Forward::start(&world, 1)?;
-    let cache = Cache::Flows(3 * u64::from(FLOWS));
+    let cache = Cache(3 * u64::from(FLOWS));
     let mut direct = Lvsd::start(&world, 2, Method::Direct, cache, u64::from(FLOWS) * 2)?;
     let mut ipip = Lvsd::start(&world, 3, Method::Ipip, cache, u64::from(FLOWS) * 2)?;
     direct.fill(&world, FLOWS)?;

@@ -38,7 +38,7 @@ fn row(
     let nft = Nft::start(&world, 1)?;
     let bare = Redirect::start(&world, 2)?;
     let room = u64::from(count) + u64::from(count) / 2;
-    let mut ours = Lvsd::start(&world, 3, Method::Nat, Cache::Flows(3 * u64::from(count)), room)?;
+    let mut ours = Lvsd::start(&world, 3, Method::Nat, Cache(3 * u64::from(count)), room)?;
     ours.fill(&world, count)?;
     plan.say("nat: all flows are cached");
     let flows = Flows::of(count);
