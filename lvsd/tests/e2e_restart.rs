@@ -5,12 +5,11 @@ mod net;
 
 use std::fmt::Write as _;
 use std::fs;
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use net::Net;
 use net::trio::{self, NAT};
+use net::{Net, pairs};
 
 /// The network, with a director whose interfaces take redirected frames.
 fn build() -> Net {
@@ -90,41 +89,18 @@ fn a_crash_loses_no_service_no_change_and_no_persistence() {
     net.stop_director();
 }
 
-/// Sends back what comes, on every connection, for as long as the test runs.
 fn echo(net: &Net) {
     for server in NAT.servers() {
-        let listener = net.host(&server).inside(|| TcpListener::bind("0.0.0.0:81")).unwrap().unwrap();
-        std::thread::spawn(move || {
-            for mut stream in listener.incoming().map_while(Result::ok) {
-                std::thread::spawn(move || {
-                    let mut bytes = [0; 64];
-                    while let Ok(len @ 1..) = stream.read(&mut bytes) {
-                        if stream.write_all(&bytes[..len]).is_err() {
-                            return;
-                        }
-                    }
-                });
-            }
-        });
+        pairs::echo(net, &server, 81);
     }
 }
 
 fn connect(net: &Net) -> std::io::Result<TcpStream> {
-    let service = SocketAddr::new(NAT.vips()[0], 81);
-    net.host("client")
-        .inside(|| {
-            let stream = TcpStream::connect_timeout(&service, Duration::from_secs(5))?;
-            stream.set_read_timeout(Some(Duration::from_secs(5)))?;
-            Ok(stream)
-        })
-        .unwrap()
+    pairs::connect(net, SocketAddr::new(NAT.vips()[0], 81))
 }
 
 fn ask(stream: &mut TcpStream) {
-    stream.write_all(b"again").unwrap();
-    let mut back = [0; 5];
-    stream.read_exact(&mut back).unwrap();
-    assert_eq!(&back, b"again");
+    pairs::everybody_answers(std::slice::from_mut(stream), 7).unwrap();
 }
 
 /// The director has ended, a moment ago at most.

@@ -134,3 +134,23 @@ fn flows_of_another_layout_are_refused_and_go_on() {
         lab.director.enter(|| interfaces().iter().for_each(|leg| assert!(take_off(leg).unwrap())));
     }
 }
+
+#[test]
+#[ignore = "needs root"]
+fn a_successor_that_ended_while_it_began_is_succeeded_as_well() {
+    let lab = Lab::new();
+    predecessor(&lab, None);
+    lab.director.enter(|| {
+        let second = Program::take_over(&interfaces(), 100, None).unwrap();
+        // It came to one of the interfaces.
+        second.attach("d0", None).unwrap();
+    });
+    assert_eq!(packets(&take_over(&lab, None).unwrap()), Some(7));
+    // Programs that share no flows are not of one director.
+    lab.director.enter(|| {
+        let stranger = Program::load_with_flows(10).unwrap();
+        stranger.flows().set_epoch(1, 0).unwrap();
+        stranger.attach("d1", None).unwrap();
+    });
+    assert!(!take_over(&lab, None).unwrap().has_taken_over());
+}

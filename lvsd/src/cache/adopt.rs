@@ -37,8 +37,7 @@ impl Cache {
         let mut flows = Vec::new();
         self.program.flows().for_each(|key, flow| flows.push((key, flow)));
         let (mut count, mut ended) = (0, Vec::new());
-        let is_good =
-            |flow: &Flow| flow.epoch == epoch && !flow.is_closed && servers.contains_key(&flow.server);
+        let is_good = |flow: &Flow| !flow.is_closed && servers.contains_key(&flow.server);
         for (key, flow) in &flows {
             let server = servers.get(&flow.server).filter(|_| is_good(flow));
             let conn = match (server, flow.rewrite) {
@@ -47,7 +46,9 @@ impl Cache {
                     continue;
                 }
                 (Some(_), FlowRewrite::Source) => {
-                    adopt_way(&mut state, &snapshot, key, flow);
+                    if flow.epoch == epoch {
+                        adopt_way(&mut state, &snapshot, key, flow);
+                    }
                     continue;
                 }
                 (Some(server), _) => connection(&state, plane, server, key, flow, now),
@@ -158,7 +159,8 @@ fn connection(
     };
     let is_nat = method == Method::Masquerade;
     let mut binding = Binding::new(destination, method);
-    binding.set_stamp(1);
+    // A decision that was void already is made anew with the next packet.
+    binding.set_stamp(u8::from(flow.epoch == state.epoch));
     let server = (destination.rip(), flow.port).into();
     let template = template(plane, service, destination, key, now);
     let new = NewConn { key: *key, server, reply: is_nat, no_output: !is_nat, binding, template };

@@ -6,6 +6,7 @@
 pub mod client;
 pub mod decap;
 pub mod echo;
+pub mod pairs;
 pub mod process;
 pub mod site;
 pub mod trio;
@@ -168,13 +169,19 @@ impl Net {
         self.run_director_with(&args);
     }
 
-    /// Starts the director with these arguments, and waits until it answers.
-    pub fn run_director_with(&mut self, args: &[&str]) {
+    /// Starts the director with these arguments, and does not wait.
+    pub fn start_director(&mut self, args: &[&str]) {
         let socket = self.socket_text();
         let mut command = vec![LVSD, "run", "--socket", &socket];
         command.extend(args);
         let log = self.files.join("director.log");
         self.director = Some(Process::start(self.host("director"), &command, &[], log));
+    }
+
+    /// Starts the director with these arguments, and waits until it answers.
+    pub fn run_director_with(&mut self, args: &[&str]) {
+        self.start_director(args);
+        let socket = self.socket_text();
         wait_for("the director answers", || {
             let director = self.director.as_mut().unwrap();
             assert!(director.is_running(), "the director ended: {}", director.said());

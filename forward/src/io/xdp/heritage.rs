@@ -107,15 +107,24 @@ impl Heritage {
     }
 }
 
-/// The maps of the program named `name` on these interfaces, if it is the same on all.
+/// The maps of the programs named `name` on these interfaces, if they have the same. A director that ended while it
+/// began has left its own program on some interfaces and its predecessor's on others.
 fn attached(interfaces: &[String], name: &str) -> Option<BTreeMap<String, MapHandle>> {
-    let mut ids = interfaces.iter().map(|interface| program_on(interface, name));
-    let first = ids.next().flatten()?;
-    if ids.any(|id| id != Some(first)) {
-        return None;
-    }
+    let mut ids: Vec<u32> = interfaces.iter().filter_map(|interface| program_on(interface, name)).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    let mut all = ids.into_iter().filter_map(maps_of);
+    let first = all.next()?;
+    let number =
+        |maps: &BTreeMap<String, MapHandle>| maps.get("lvsd_cache")?.info().ok().map(|info| info.info.id);
+    let is_same = |other| number(&other).is_some_and(|id| Some(id) == number(&first));
+    all.all(is_same).then_some(first)
+}
+
+/// The maps of a program that outlive it.
+fn maps_of(program: u32) -> Option<BTreeMap<String, MapHandle>> {
     let options = ProgInfoQueryOptions::default().include_map_ids(true);
-    let info = ProgInfoIter::with_query_opts(options).find(|info| info.id == first)?;
+    let info = ProgInfoIter::with_query_opts(options).find(|info| info.id == program)?;
     let mut maps = BTreeMap::new();
     for id in info.map_ids {
         let map = MapHandle::from_map_id(id).ok()?;

@@ -107,9 +107,6 @@ impl<M: Deref<Target = [AtomicU64]>> Table<M> {
         if found.is_none() && books.live >= self.limit {
             return Inserted::NoRoom;
         }
-        if let Some(at) = found {
-            self.bury(books, at);
-        }
         let home = self.home(slot);
         if books.dead.len() > self.count() / 8 {
             self.clear(books, &grace);
@@ -119,9 +116,17 @@ impl<M: Deref<Target = [AtomicU64]>> Table<M> {
             self.clear(books, &grace);
             place = self.free_behind(home);
         }
-        let Some(at) = place else { return Inserted::NoRoom };
-        self.write(home, at, slot);
-        books.live += 1;
+        if let Some(at) = place {
+            self.write(home, at, slot);
+            books.live += 1;
+        }
+        // Last: whenever this process ends, the flow is there.
+        if let Some(at) = found {
+            self.bury(books, at);
+        }
+        if place.is_none() {
+            return Inserted::NoRoom;
+        }
         if found.is_some() { Inserted::Replaced } else { Inserted::New }
     }
 
