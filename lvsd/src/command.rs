@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::MakeWriter;
 
 use crate::adm::Backend;
 use crate::args::{
@@ -17,6 +18,7 @@ use crate::args::{
 };
 use crate::config::{Files, nearest};
 use crate::control::Client;
+use crate::log::Log;
 use crate::mark::MarkRule;
 use crate::message::{MarkChoice, Request, Response, Stop, SysctlSetting};
 use crate::services::Sysctls;
@@ -40,7 +42,7 @@ pub fn main() -> ExitCode {
 pub fn main_of(words: impl IntoIterator<Item = OsString>) -> ExitCode {
     let command = Cli::parse_from(words).command;
     if !matches!(command, Command::Run(_)) {
-        start_log(None);
+        start_log(None, io::stderr);
     }
     match command {
         Command::Run(args) => run_director(&args),
@@ -91,8 +93,14 @@ fn run_director(args: &RunArgs) -> ExitCode {
     if args.check {
         return ExitCode::SUCCESS;
     }
-    start_log(config.log.as_deref());
-    match run::run(config, files) {
+    let log = match Log::start(io::stderr()) {
+        Ok(log) => log,
+        Err(error) => return complain(error, FAILED),
+    };
+    start_log(config.log.as_deref(), log.clone());
+    let outcome = run::run(config, files);
+    log.flush();
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error @ (run::RunError::NoInterface(_) | run::RunError::UnknownInterface(..))) => {
             complain(error, MISTAKEN)
@@ -282,10 +290,13 @@ fn serve(args: &LabServerArgs) -> ExitCode {
     }
 }
 
-fn start_log(filter: Option<&str>) {
+fn start_log<W>(filter: Option<&str>, out: W)
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
     let given = filter.map(str::to_owned).or_else(|| std::env::var(EnvFilter::DEFAULT_ENV).ok());
     let filter = EnvFilter::new(given.as_deref().unwrap_or("info"));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_target(false).with_writer(io::stderr);
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_target(false).with_writer(out);
     log.with_ansi(io::stderr().is_terminal()).init();
 }
 

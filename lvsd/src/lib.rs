@@ -12,6 +12,7 @@ pub mod health;
 pub mod host;
 pub mod keepalived;
 pub mod lab;
+pub mod log;
 pub mod mark;
 pub mod message;
 pub mod proc;

@@ -60,12 +60,19 @@ pub(crate) struct Router {
     priority: u8,
     globals: String,
     instance: String,
+    servers: String,
     is_in_group: bool,
 }
 
 impl Router {
     pub(crate) const fn new(priority: u8) -> Self {
-        Self { priority, globals: String::new(), instance: String::new(), is_in_group: false }
+        Self {
+            priority,
+            globals: String::new(),
+            instance: String::new(),
+            servers: String::new(),
+            is_in_group: false,
+        }
     }
 
     /// More lines of `global_defs`.
@@ -77,6 +84,12 @@ impl Router {
     /// More lines of the instance.
     pub(crate) fn with(mut self, lines: &str) -> Self {
         self.instance += lines;
+        self
+    }
+
+    /// Virtual servers behind it.
+    pub(crate) fn serving(mut self, blocks: &str) -> Self {
+        self.servers += blocks;
         self
     }
 
@@ -95,7 +108,7 @@ impl Router {
 
     /// The file.
     pub(crate) fn text(&self, way: Way, host: &str, files: &Path) -> String {
-        let Self { priority, globals, instance, is_in_group } = self;
+        let Self { priority, globals, instance, servers, is_in_group } = self;
         let other = if host == "a" { "b" } else { "a" };
         let interval = Duration::from_millis(way.interval).as_secs_f64();
         let low = files.join(format!("{host}-low"));
@@ -121,7 +134,7 @@ impl Router {
             "global_defs {{\nvrrp_version {}\nscript_user root\n{globals}}}\n\
              vrrp_script chk {{\nscript \"/usr/bin/test ! -e {}\"\ninterval 1\nweight -100\n}}\n\
              vrrp_instance VI_1 {{\nstate BACKUP\ninterface ens\nvirtual_router_id 51\npriority {priority}\n\
-             advert_int {interval}\n{tracked}virtual_ipaddress {{\n{}\n}}\n{proof}{peers}{instance}}}\n{group}",
+             advert_int {interval}\n{tracked}virtual_ipaddress {{\n{}\n}}\n{proof}{peers}{instance}}}\n{group}{servers}",
             way.version,
             low.display(),
             way.vip(),

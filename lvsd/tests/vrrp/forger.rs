@@ -12,6 +12,8 @@ use socket2::{Domain, Protocol, Socket, Type};
 use crate::config::Way;
 
 const PROTOCOL: i32 = 112;
+/// `IPPROTO_RAW`: the whole packet is the sender's.
+const RAW: i32 = 255;
 
 /// Sends one advert of priority 255, for the virtual router of this number, from `host`'s own address.
 pub(crate) fn forge(host: &Namespace, way: Way, router_id: u8) {
@@ -35,28 +37,44 @@ pub(crate) fn forge(host: &Namespace, way: Way, router_id: u8) {
 
 /// Waits for an advert of the router at `source`: its IP packet, byte for byte.
 pub(crate) fn record(host: &Namespace, source: IpAddr) -> Vec<u8> {
+    let mut recorded = Vec::new();
+    hear(host, source, |packet| {
+        recorded = packet.to_vec();
+        false
+    });
+    recorded
+}
+
+/// Tells when each advert of the router at `source` comes, for as long as it is wanted.
+pub(crate) fn listen(host: &Namespace, source: IpAddr, mut tell: impl FnMut(Instant) -> bool + Send) {
+    hear(host, source, |_| tell(Instant::now()));
+}
+
+fn hear(host: &Namespace, source: IpAddr, mut tell: impl FnMut(&[u8]) -> bool + Send) {
     let IpAddr::V4(source) = source else { panic!("an IPv4 address") };
     host.inside(|| {
-        let ipv4 = Some(SockProtocol::EthAll);
+        let all = Some(SockProtocol::EthAll);
         let socket =
-            Socket::from(socket(AddressFamily::Packet, SockType::Datagram, SockFlag::empty(), ipv4).unwrap());
+            Socket::from(socket(AddressFamily::Packet, SockType::Datagram, SockFlag::empty(), all).unwrap());
         socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
         let mut buffer = [0; 2048];
         loop {
             let length = std::io::Read::read(&mut &socket, &mut buffer).unwrap();
             let packet = &buffer[..length];
-            if length > 20 && i32::from(packet[9]) == PROTOCOL && packet[12..16] == source.octets() {
-                return packet.to_vec();
+            let is_advert =
+                length > 20 && i32::from(packet[9]) == PROTOCOL && packet[12..16] == source.octets();
+            if is_advert && !tell(packet) {
+                return;
             }
         }
     })
-    .unwrap()
+    .unwrap();
 }
 
 /// Sends a recorded packet over and over for a time.
 pub(crate) fn replay(host: &Namespace, packet: &[u8], pause: Duration, how_long: Duration) {
     host.inside(|| {
-        let socket = Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::from(libc_raw()))).unwrap();
+        let socket = Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::from(RAW))).unwrap();
         socket.set_header_included_v4(true).unwrap();
         socket.bind_device(Some(b"ens")).unwrap();
         let until = Instant::now() + how_long;
@@ -67,9 +85,4 @@ pub(crate) fn replay(host: &Namespace, packet: &[u8], pause: Duration, how_long:
         }
     })
     .unwrap();
-}
-
-/// `IPPROTO_RAW`: the whole packet is the sender's.
-const fn libc_raw() -> i32 {
-    255
 }
