@@ -17,13 +17,13 @@ pub use host::{DirectorArgs, HostAction, HostCommand, RealServerArgs, RealServer
 pub use lab::{LabArgs, LabMode, LabServerArgs, ReplayArgs};
 pub use look::{ProcArgs, SysctlArgs};
 pub use mark::{MarkArgs, MarkCommand, MarkProtocol};
-pub use run::{CheckArgs, RunArgs};
+pub use run::{CheckArgs, ImportArgs, RunArgs};
 pub use stop::{CleanArgs, StopArgs};
 
 use lab::LAB_EXAMPLES;
 use look::{PROC_EXAMPLES, SYSCTL_EXAMPLES};
 use mark::MARK_EXAMPLES;
-use run::{CHECK_EXAMPLES, RUN_EXAMPLES};
+use run::{CHECK_EXAMPLES, IMPORT_EXAMPLES, RUN_EXAMPLES};
 use stop::{CLEAN_NOTES, STOP_EXAMPLES};
 
 const EXIT_STATUS: &str = "\
@@ -55,6 +55,9 @@ pub enum Command {
     /// Say what is wrong with a configuration, and what in it has no effect; nothing is started
     #[command(after_help = CHECK_EXAMPLES)]
     Check(CheckArgs),
+    /// Write a keepalived.conf as an lvsd.toml, and say what was carried over and what was not
+    #[command(after_help = IMPORT_EXAMPLES)]
+    Import(ImportArgs),
     /// Let the running director read its files again: it changes what differs, or nothing where one has a mistake
     #[command(after_help = "SIGHUP does the same; what came of it is in the log then.")]
     Reload(QueryArgs),

@@ -13,16 +13,17 @@ use tracing_subscriber::fmt::MakeWriter;
 
 use crate::adm::Backend;
 use crate::args::{
-    CheckArgs, CleanArgs, Cli, Command, LabServerArgs, MarkCommand, ProcArgs, QueryArgs, ReplayArgs, RunArgs,
-    StopArgs, SysctlArgs,
+    CheckArgs, CleanArgs, Cli, Command, ImportArgs, LabServerArgs, MarkCommand, ProcArgs, QueryArgs,
+    ReplayArgs, RunArgs, StopArgs, SysctlArgs,
 };
 use crate::config::{Files, nearest};
 use crate::control::Client;
+use crate::keepalived::Unavailable;
 use crate::log::Log;
 use crate::mark::MarkRule;
 use crate::message::{MarkChoice, Request, Response, Stop, SysctlSetting};
 use crate::services::Sysctls;
-use crate::{host, lab, report, run, vrrp};
+use crate::{host, import, lab, report, run, vrrp};
 
 /// How long a director may take to put everything back.
 const ENDING: Duration = Duration::from_secs(20);
@@ -47,6 +48,7 @@ pub fn main_of(words: impl IntoIterator<Item = OsString>) -> ExitCode {
     match command {
         Command::Run(args) => run_director(&args),
         Command::Check(args) => check(&args),
+        Command::Import(args) => import(&args),
         Command::Reload(args) => reload(&args),
         Command::Stop(args) => stop(&args),
         Command::Clean(args) => clean(&args),
@@ -177,6 +179,35 @@ fn clean(args: &CleanArgs) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => complain(error, FAILED),
     }
+}
+
+fn import(args: &ImportArgs) -> ExitCode {
+    let unavailable = if args.partial { Unavailable::LeftOut } else { Unavailable::Refused };
+    let imported = match import::import(&args.file, args.config_id.as_deref(), unavailable) {
+        Ok(imported) => imported,
+        Err(error) => {
+            let _ = writeln!(io::stderr().lock(), "{error}\n\nlvsd: nothing was written");
+            return ExitCode::from(MISTAKEN);
+        }
+    };
+    let written = args.output.as_ref().map_or_else(
+        || {
+            // A reader that has gone away has seen enough.
+            let _ = io::stdout().lock().write_all(imported.toml.as_bytes());
+            Ok(())
+        },
+        |path| {
+            import::write(path, &imported.toml, args.force)
+                .map_err(|error| format!("{}: {error}", path.display()))
+        },
+    );
+    if let Err(error) = written {
+        return complain(error, FAILED);
+    }
+    let report = imported.report();
+    let text = if args.json { report::json_of(&report) } else { report.to_string() };
+    let _ = io::stderr().lock().write_all(text.as_bytes());
+    if imported.is_whole() { ExitCode::SUCCESS } else { ExitCode::from(FOUND) }
 }
 
 fn reload(args: &QueryArgs) -> ExitCode {

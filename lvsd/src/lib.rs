@@ -10,6 +10,7 @@ pub mod destination;
 pub mod director;
 pub mod health;
 pub mod host;
+pub mod import;
 pub mod keepalived;
 pub mod lab;
 pub mod log;

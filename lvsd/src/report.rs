@@ -9,6 +9,11 @@ use std::fmt::Write as _;
 use crate::mark::MarkRule;
 use crate::message::{CacheListing, DropListing, Reloaded, Response, Status, SysctlListing};
 
+/// Anything for a program to read: JSON, on one line.
+pub fn json_of(value: &impl serde::Serialize) -> String {
+    serde_json::to_string(value).map(|line| line + "\n").unwrap_or_default()
+}
+
 /// A response for a program to read: JSON, on one line.
 pub fn json(response: &Response) -> String {
     let text = if let Response::Status(status) = response {

@@ -30,7 +30,7 @@ fn the_files_of_a_site_are_taken_as_they_stand() {
         ("keepalived-master.conf", InitialState::Master, 100),
         ("keepalived-backup.conf", InitialState::Backup, 90),
     ] {
-        let Reading { declared, warnings } = load(&folder().join("site").join(name));
+        let Reading { declared, warnings, .. } = load(&folder().join("site").join(name));
         assert!(warnings.is_empty(), "{warnings}");
 
         let [instance] = declared.vrrp.instances.as_slice() else { panic!("{:?}", declared.vrrp) };
@@ -216,7 +216,7 @@ fn definitions_conditions_and_repetitions_are_carried_out() {
     let text = fs::read_to_string(
         Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/keepalived/everything.conf"),
     );
-    let Reading { declared, warnings } =
+    let Reading { declared, warnings, .. } =
         keepalived::parse("everything.conf", &text.unwrap(), "main").unwrap_or_else(|told| panic!("{told}"));
     assert!(warnings.is_empty(), "{warnings}");
     let routers = declared.vrrp.instances.iter().map(|instance| {

@@ -80,3 +80,34 @@ pub struct CheckArgs {
     #[arg(short = 'i', long, value_name = "NAME")]
     pub config_id: Option<String>,
 }
+
+pub(super) const IMPORT_EXAMPLES: &str = "\
+Examples:
+  lvsd import /etc/keepalived/keepalived.conf                      the toml to standard output
+  lvsd import /etc/keepalived/keepalived.conf -o /etc/lvsd.toml    and then: lvsd run -c /etc/lvsd.toml
+  lvsd import --partial keepalived.conf -o lvsd.toml               also where something cannot be carried over
+
+The report goes to standard error. A file with a mistake, or with a keyword that lvsd refuses, is not carried over and
+the exit status is 2; with --partial what is refused is left out and told of, and the status is 3.";
+
+/// `lvsd import`
+#[derive(Debug, Args)]
+pub struct ImportArgs {
+    /// The keepalived.conf
+    pub file: PathBuf,
+    /// Write to this file instead of standard output; only its owner may read it
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Replace the file where it is there
+    #[arg(long, requires = "output")]
+    pub force: bool,
+    /// Leave out what cannot be carried over
+    #[arg(long)]
+    pub partial: bool,
+    /// The name that `@` lines of keepalived.conf know this host by [default: the host's name up to the first dot]
+    #[arg(short = 'i', long, value_name = "NAME")]
+    pub config_id: Option<String>,
+    /// Report in JSON
+    #[arg(long)]
+    pub json: bool,
+}

@@ -74,13 +74,7 @@ impl Files {
         if !self.interfaces.is_empty() {
             config.interfaces.clone_from(&self.interfaces);
         }
-        if config.interfaces.is_empty() && !config.services.is_empty() {
-            for instance in &config.vrrp.instances {
-                if !config.interfaces.contains(&instance.interface) {
-                    config.interfaces.push(instance.interface.clone());
-                }
-            }
-        }
+        config.serve_routers();
         config.mode = self.mode.unwrap_or(config.mode);
         config.flow_cache = self.flow_cache.or(config.flow_cache);
         config.queues = self.queues.or(config.queues);
@@ -96,12 +90,28 @@ impl Config {
     /// # Errors
     /// The file cannot be read, or has mistakes; the configuration is then as it was.
     pub fn load_keepalived(&mut self, path: &Path, config_id: Option<&str>) -> Result<Mistakes, ConfigError> {
-        let keepalived::Reading { declared, warnings } = keepalived::load(path, config_id)?;
+        let keepalived::Reading { declared, warnings, .. } = keepalived::load(path, config_id)?;
+        self.take(declared);
+        Ok(warnings)
+    }
+
+    /// Adds what a keepalived.conf declares.
+    pub fn take(&mut self, declared: keepalived::Declared) {
         self.timeouts = declared.timeouts.or(self.timeouts);
         self.services.extend(declared.services);
         self.health = declared.health;
         self.checked.extend(declared.checked);
         self.vrrp = declared.vrrp;
-        Ok(warnings)
+    }
+
+    /// Serves the interfaces of the virtual routers where none is named.
+    pub fn serve_routers(&mut self) {
+        if self.interfaces.is_empty() && !self.services.is_empty() {
+            for instance in &self.vrrp.instances {
+                if !self.interfaces.contains(&instance.interface) {
+                    self.interfaces.push(instance.interface.clone());
+                }
+            }
+        }
     }
 }

@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use annotate_snippets::renderer::DecorStyle;
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+use serde::Serialize;
 
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,6 +91,24 @@ impl Mistake {
     }
 }
 
+/// What a mistake says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Told<'a> {
+    /// The file's name.
+    pub file: &'a str,
+    /// Its line, from 1.
+    pub line: usize,
+    /// The character in the line, from 1.
+    pub column: usize,
+    /// What it is.
+    pub title: &'a str,
+    /// What was expected there, or why it is so.
+    pub label: &'a str,
+    /// What to do about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub help: Option<&'a str>,
+}
+
 /// Every mistake of a file, or of several that belong together, ready to be shown.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Mistakes {
@@ -122,6 +141,24 @@ impl Mistakes {
     /// True when there is none.
     pub const fn is_empty(&self) -> bool {
         self.files.is_empty()
+    }
+
+    /// Each as what it says, for programs.
+    pub fn told(&self) -> impl Iterator<Item = Told<'_>> {
+        self.files.iter().flat_map(|file| {
+            file.list.iter().map(|mistake| {
+                let before = file.source.get(..mistake.span.start.min(file.source.len())).unwrap_or_default();
+                let line = before.rsplit('\n').next().unwrap_or_default();
+                Told {
+                    file: &file.origin,
+                    line: before.matches('\n').count() + 1,
+                    column: line.chars().count() + 1,
+                    title: &mistake.title,
+                    label: &mistake.label,
+                    help: mistake.help.as_deref(),
+                }
+            })
+        })
     }
 
     /// How many there are.

@@ -5,6 +5,7 @@ mod mistake;
 mod rules;
 mod schema;
 mod validate;
+mod write;
 
 use std::fs;
 use std::net::IpAddr;
@@ -21,7 +22,7 @@ use crate::message::{RealServer, ServiceId, Timeouts, VirtualService};
 
 pub use files::Files;
 pub(crate) use mistake::nearest;
-pub use mistake::{Mistake, Mistakes};
+pub use mistake::{Mistake, Mistakes, Told};
 
 /// Everything the daemon runs by.
 #[derive(Debug, Clone, PartialEq, Default)]

@@ -1,6 +1,8 @@
 //! The configuration file's keys and the kinds of their values, as TOML; what the values mean is for later.
 
+pub(super) mod brief;
 pub(super) mod health;
+pub(super) mod vrrp;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -40,6 +42,8 @@ pub(super) struct File {
     pub(super) host: Host,
     #[serde(default)]
     pub(super) health: health::Health,
+    #[serde(default)]
+    pub(super) vrrp: vrrp::Vrrp,
     #[serde(default)]
     pub(super) mark: Vec<Spanned<Mark>>,
     #[serde(default)]
@@ -156,6 +160,8 @@ pub(super) struct Service {
     #[serde(default)]
     pub(super) one_packet: bool,
     pub(super) health: Option<health::Policy>,
+    /// The name of a service before this one, whose servers serve this one as well.
+    pub(super) follows: Option<Text>,
     #[serde(default)]
     pub(super) check: Vec<Spanned<health::Check>>,
     #[serde(default)]
@@ -171,6 +177,9 @@ pub(super) struct Server {
     pub(super) upper_threshold: Option<Number>,
     pub(super) lower_threshold: Option<Number>,
     pub(super) tunnel: Option<Spanned<Tunnel>>,
+    pub(super) inhibit_on_failure: Option<bool>,
+    pub(super) notify_up: Option<Spanned<brief::Brief<brief::Program>>>,
+    pub(super) notify_down: Option<Spanned<brief::Brief<brief::Program>>>,
     /// Instead of the service's own.
     pub(super) check: Option<Vec<Spanned<health::Check>>>,
 }
@@ -224,6 +233,9 @@ fn mistake(source: &str, error: &toml::de::Error) -> Mistake {
 fn plain(expected: &str) -> &str {
     match expected {
         "i64" => "a whole number, without quotes",
+        "u8" => "a whole number, 0 to 255",
+        "i16" => "a whole number, -32768 to 32767",
+        "u32" => "a whole number, 0 to 4294967295",
         "a sequence" => "a list, such as [\"a\", \"b\"]",
         "a string" => "a text in quotes",
         "a boolean" => "true or false",

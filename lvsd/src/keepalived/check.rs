@@ -13,7 +13,7 @@ pub(super) fn check(statements: &[Statement], findings: &mut Findings) {
         let Some(keyword) = statement.keyword else { continue };
         if let Standing::Refused(why) = keyword.outcome() {
             let title = format!("`{}` cannot be had", keyword.name);
-            findings.mistake(Found::new(statement.whole(), title, "lvsd does not do this").help(why));
+            findings.refuse(Found::new(statement.whole(), title, "lvsd does not do this").help(why));
             continue;
         }
         count(keyword, statement, findings);

@@ -48,6 +48,17 @@ pub struct Reading {
     pub declared: Declared,
     /// What in it has no effect, or not the one it may be thought to have.
     pub warnings: Mistakes,
+    /// What was left out because it cannot be had; empty unless that was asked for.
+    pub left_out: Mistakes,
+}
+
+/// What becomes of keywords that cannot be had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unavailable {
+    /// They are mistakes.
+    Refused,
+    /// They are left out and told of; the rest is read.
+    LeftOut,
 }
 
 /// Reads a file and those it includes. `config_id` is the name that `@` lines know this host by; its own name up to
@@ -56,10 +67,22 @@ pub struct Reading {
 /// # Errors
 /// A file cannot be read, or there are mistakes; each names file, line and column.
 pub fn load(path: &Path, config_id: Option<&str>) -> Result<Reading, ConfigError> {
+    load_with(path, config_id, Unavailable::Refused)
+}
+
+/// As [`load`]; `unavailable` says what becomes of keywords that cannot be had.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_with(
+    path: &Path,
+    config_id: Option<&str>,
+    unavailable: Unavailable,
+) -> Result<Reading, ConfigError> {
     let text = std::fs::read_to_string(path)
         .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
     let own = config_id.map_or_else(host_name, str::to_owned);
-    Ok(read(&path.display().to_string(), text, &own, true)?)
+    Ok(read(&path.display().to_string(), text, &own, true, unavailable)?)
 }
 
 /// Reads a text that is called `origin`; what it includes is not looked for.
@@ -67,11 +90,18 @@ pub fn load(path: &Path, config_id: Option<&str>) -> Result<Reading, ConfigError
 /// # Errors
 /// The text has mistakes.
 pub fn parse(origin: &str, text: &str, config_id: &str) -> Result<Reading, Mistakes> {
-    read(origin, text.to_owned(), config_id, false)
+    read(origin, text.to_owned(), config_id, false, Unavailable::Refused)
 }
 
-fn read(origin: &str, text: String, config_id: &str, reads_files: bool) -> Result<Reading, Mistakes> {
-    let mut findings = Findings::default();
+fn read(
+    origin: &str,
+    text: String,
+    config_id: &str,
+    reads_files: bool,
+    unavailable: Unavailable,
+) -> Result<Reading, Mistakes> {
+    let left_out = (unavailable == Unavailable::LeftOut).then(Vec::new);
+    let mut findings = Findings { left_out, ..Findings::default() };
     let mut reader = Reader::new(config_id, reads_files, &mut findings);
     reader.read(origin, text);
     let (sources, tokens) = reader.finish();
@@ -81,7 +111,11 @@ fn read(origin: &str, text: String, config_id: &str, reads_files: bool) -> Resul
     if !findings.mistakes.is_empty() {
         return Err(sources.show(findings.mistakes));
     }
-    Ok(Reading { declared, warnings: sources.show(findings.warnings) })
+    Ok(Reading {
+        declared,
+        warnings: sources.show(findings.warnings),
+        left_out: sources.show(findings.left_out.unwrap_or_default()),
+    })
 }
 
 /// The host's name, up to the first dot.

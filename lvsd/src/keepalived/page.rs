@@ -20,9 +20,54 @@ definitions of several lines, `~SEQ`, `~LST`, `${_PWD}`, `${_INSTANCE}`, `${_ENV
 read as keepalived reads them. `${_RANDOM}` is refused: each reload would change something.
 ";
 
+const IMPORT: &str = "
+## As lvsd.toml
+
+`lvsd import keepalived.conf -o lvsd.toml` writes the same as a file of lvsd's own, and reports to standard error what
+was carried over and what has no effect (`--json` for programs). Includes, conditions and definitions are written out,
+as this host reads them. Where a keyword is refused, nothing is written and the exit status is 2; with `--partial` the
+rest is written, what was left out is told with its place, and the status is 3. The file is readable by its owner alone.
+What is the default is left out; read again the file declares the same, to the last timer.
+
+```toml
+[[vrrp.instance]]                       # vrrp_instance
+name = \"VI_1\"
+interface = \"eth0\"
+router-id = 51                          # virtual_router_id
+state = \"master\"
+priority = 150
+advert-interval = 0.5                   # advert_int
+version = 3
+address = [\"192.0.2.10/24\", { address = \"192.0.2.11\", interface = \"eth1\", label = \"eth1:0\" }]
+hmac = { active-key = 1, key = [{ id = 1, secret = \"hex:0011..\" }] }   # auth_hmac; password = \"..\": auth_pass
+peer = [\"192.0.2.2\"]                  # unicast_peer
+track = { script = [{ name = \"nginx\", weight = -20 }] }
+notify = { master = [\"/usr/local/bin/tell\", \"master\"] }
+
+[[vrrp.script]]                         # vrrp_script; besides: vrrp.file, vrrp.process, vrrp.link-delay
+name = \"nginx\"
+command = [\"/usr/bin/pgrep\", \"nginx\"]
+interval = 2
+
+[[vrrp.group]]                          # vrrp_sync_group
+name = \"G1\"
+members = [\"VI_1\"]
+
+[[service]]                             # virtual_server, virtual_server_group
+address = \"192.0.2.10:80\"
+health = { name = \"web\", quorum = 2 }
+check = [{ type = \"tcp\", delay-loop = 6 }]
+server = [{ address = \"10.0.0.1\", method = \"nat\" }, { address = \"10.0.0.2\", method = \"nat\", weight = 2 }]
+
+[[service]]                             # of the same group: its servers come and go with those of `web`
+address = \"192.0.2.11:80\"
+follows = \"web\"
+```
+";
+
 /// The page.
 pub fn page() -> String {
-    let mut page = INTRODUCTION.to_owned();
+    let mut page = INTRODUCTION.to_owned() + IMPORT;
     for block in Block::ALL {
         let title = if block == Block::Top {
             "Outside of all blocks".to_owned()

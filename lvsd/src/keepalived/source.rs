@@ -125,6 +125,8 @@ impl Found {
 pub(super) struct Findings {
     pub(super) mistakes: Vec<Found>,
     pub(super) warnings: Vec<Found>,
+    /// What is refused, where the rest is wanted all the same; elsewhere it is a mistake.
+    pub(super) left_out: Option<Vec<Found>>,
 }
 
 impl Findings {
@@ -134,6 +136,14 @@ impl Findings {
     pub(super) fn mistake(&mut self, found: Found) {
         if self.mistakes.len() < Self::MOST {
             self.mistakes.push(found);
+        }
+    }
+
+    /// A keyword that cannot be had.
+    pub(super) fn refuse(&mut self, found: Found) {
+        match &mut self.left_out {
+            Some(left_out) => left_out.push(found.warning()),
+            None => self.mistake(found),
         }
     }
 

@@ -6,6 +6,8 @@ use serde::de::Visitor;
 use serde::{Deserialize, Deserializer};
 use toml::Spanned;
 
+use super::brief::{Brief, Program};
+use super::vrrp::Fifo;
 use super::{Number, Text, Tunnel};
 
 /// Seconds, with a fraction or without.
@@ -46,6 +48,8 @@ pub(in crate::config) struct Health {
     pub(in crate::config) rs_init_notifies: bool,
     pub(in crate::config) notify_fifo: Option<Text>,
     #[serde(default)]
+    pub(in crate::config) fifo: Vec<Brief<Fifo>>,
+    #[serde(default)]
     pub(in crate::config) tls: Tls,
 }
 
@@ -62,6 +66,8 @@ pub(in crate::config) struct Tls {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(in crate::config) struct Policy {
+    /// What it is called in logs and notifications; by its address when absent.
+    pub(in crate::config) name: Option<Text>,
     pub(in crate::config) quorum: Option<Number>,
     pub(in crate::config) hysteresis: Option<Number>,
     #[serde(default)]
@@ -71,10 +77,10 @@ pub(in crate::config) struct Policy {
     #[serde(default)]
     pub(in crate::config) inhibit_on_failure: bool,
     pub(in crate::config) sorry_server: Option<Sorry>,
-    pub(in crate::config) quorum_up: Option<Spanned<Vec<String>>>,
-    pub(in crate::config) quorum_down: Option<Spanned<Vec<String>>>,
-    pub(in crate::config) notify_up: Option<Spanned<Vec<String>>>,
-    pub(in crate::config) notify_down: Option<Spanned<Vec<String>>>,
+    pub(in crate::config) quorum_up: Option<Spanned<Brief<Program>>>,
+    pub(in crate::config) quorum_down: Option<Spanned<Brief<Program>>>,
+    pub(in crate::config) notify_up: Option<Spanned<Brief<Program>>>,
+    pub(in crate::config) notify_down: Option<Spanned<Brief<Program>>>,
 }
 
 /// `sorry-server`

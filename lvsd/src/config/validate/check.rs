@@ -54,7 +54,7 @@ impl Check {
             ("url", url, &HTTP),
             ("helo-name", written.helo_name.as_ref().map(Spanned::span), &["smtp"]),
             ("query", written.query.as_ref().map(Spanned::span), &["dns"]),
-            ("name", written.name.as_ref().map(Spanned::span), &["dns"]),
+            ("name", written.name.as_ref().map(Spanned::span), &["dns", "file"]),
             ("payload", written.payload.as_ref().map(Spanned::span), &["udp"]),
             ("reply", written.reply.as_ref().map(Spanned::span), &["udp"]),
             ("min-reply-length", written.min_reply_length.as_ref().map(Spanned::span), &["udp"]),
@@ -144,7 +144,7 @@ impl Check {
     fn timers(&mut self, written: &Written) -> Timers {
         Timers {
             connect_timeout: self.seconds(written.connect_timeout.as_ref(), false),
-            retry: self.optional(written.retry.as_ref(), "a number of attempts", 0..=MAX_INT),
+            retry: self.optional(written.retry.as_ref(), "a number of attempts", 0..=i64::from(u32::MAX)),
             delay_before_retry: self.seconds(written.delay_before_retry.as_ref(), true),
             delay_loop: self.seconds(written.delay_loop.as_ref(), false),
             warmup: self.seconds(written.warmup.as_ref(), true),
@@ -256,7 +256,7 @@ impl Check {
             self.mistakes.push(mistake.with_help("add `command = [\"/usr/local/bin/check\"]`"));
         }
         let mut script = self.command(written.command.as_ref())?;
-        script.user = written.user.as_ref().map(user);
+        script.user = written.user.as_ref().map(|text| user(text.as_ref()));
         let timeout = self.seconds(written.timeout.as_ref(), false);
         Some(MiscCheck {
             script,
@@ -273,7 +273,7 @@ impl Check {
         };
         let range = -MAX_INT..=MAX_INT;
         Some(FileCheck {
-            name: path.as_ref().clone(),
+            name: written.name.as_ref().unwrap_or(path).as_ref().clone(),
             path: path.as_ref().into(),
             weight: self.optional(written.weight.as_ref(), "a multiplier", range).unwrap_or_default(),
             reverse: written.reverse.as_ref().is_some_and(|reverse| *reverse.as_ref()),

@@ -1,6 +1,7 @@
 //! What follows from checks, out of the file.
 
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::time::Duration;
 
 use lvs_health::declared as check;
@@ -9,13 +10,14 @@ use toml::Spanned;
 use super::{Check, MAX_INT};
 use crate::config::CheckedConfig;
 use crate::config::mistake::Mistake;
+use crate::config::schema::brief::{Brief, Program};
 use crate::config::schema::health::{Health, Policy, Seconds, Sorry};
 use crate::config::schema::{self, Text};
 use crate::health;
 use crate::message::{RealServer, ServiceId};
 
-/// The longest pause: a day.
-const LONGEST: f64 = 86_400.0;
+/// The longest pause: 30 days.
+const LONGEST: f64 = 2_592_000.0;
 
 impl Check {
     /// What holds for all checks.
@@ -28,15 +30,19 @@ impl Check {
             self.mistakes.push(Mistake::new(span, title, "one without the other"));
         }
         let fifo = path(health.notify_fifo).map(|path| check::Fifo { path, script: None });
+        let more = health.fifo.into_iter().map(|Brief(fifo)| check::Fifo {
+            path: fifo.path.into(),
+            script: fifo.reader.map(|Brief(reader)| script(&reader)),
+        });
         check::Globals {
             rs_init_notifies: health.rs_init_notifies,
-            fifos: fifo.into_iter().collect(),
+            fifos: fifo.into_iter().chain(more).collect(),
             tls: check::Tls {
                 ca: path(health.tls.ca),
                 certificate: path(health.tls.certificate),
                 key: path(health.tls.key),
             },
-            script_user: health.script_user.as_ref().map(user),
+            script_user: health.script_user.as_ref().map(|text| user(text.as_ref())),
             script_security: health.script_security,
         }
     }
@@ -56,22 +62,25 @@ impl Check {
         let written = service.health.as_ref().unwrap_or(&default);
         let sorry = written.sorry_server.as_ref().and_then(|sorry| self.sorry(sorry, id));
         let policy = self.policy(written, sorry);
-        let notify_up = self.command(written.notify_up.as_ref());
-        let notify_down = self.command(written.notify_down.as_ref());
+        let notify_up = self.told_program(written.notify_up.as_ref());
+        let notify_down = self.told_program(written.notify_down.as_ref());
         let mut checked = Vec::new();
         for (real, server) in servers {
             let address = SocketAddr::new(real.rip, real.port);
             let checks = server.check.as_deref().unwrap_or(&service.check);
+            let own_up = self.told_program(server.notify_up.as_ref());
+            let own_down = self.told_program(server.notify_down.as_ref());
             checked.push(check::RealServer {
                 address,
                 weight: real.weight,
-                inhibit_on_failure: written.inhibit_on_failure,
-                notify_up: notify_up.clone(),
-                notify_down: notify_down.clone(),
+                inhibit_on_failure: server.inhibit_on_failure.unwrap_or(written.inhibit_on_failure),
+                notify_up: own_up.or_else(|| notify_up.clone()),
+                notify_down: own_down.or_else(|| notify_down.clone()),
                 checks: checks.iter().filter_map(|check| self.check(check, id, address)).collect(),
             });
         }
-        let server = check::VirtualServer { name: health::name(id), policy, servers: checked };
+        let name = written.name.as_ref().map_or_else(|| health::name(id), |name| name.as_ref().clone());
+        let server = check::VirtualServer { name, policy, servers: checked };
         Some(CheckedConfig { server, services: vec![*id], sorry })
     }
 
@@ -88,8 +97,8 @@ impl Check {
             ha_suspend: written.ha_suspend,
             sorry: sorry
                 .map(|sorry| check::Sorry { address: SocketAddr::new(sorry.rip, sorry.port), inhibit }),
-            quorum_up: self.command(written.quorum_up.as_ref()),
-            quorum_down: self.command(written.quorum_down.as_ref()),
+            quorum_up: self.told_program(written.quorum_up.as_ref()),
+            quorum_down: self.told_program(written.quorum_down.as_ref()),
         }
     }
 
@@ -110,15 +119,27 @@ impl Check {
         })
     }
 
+    /// A program with its arguments, in a list or in a table.
+    fn told_program(&mut self, written: Option<&Spanned<Brief<Program>>>) -> Option<check::Script> {
+        let written = written?;
+        let Brief(program) = written.as_ref();
+        self.names_program(&program.command, written.span()).then(|| script(program))
+    }
+
     /// A program with its arguments.
     pub(super) fn command(&mut self, command: Option<&Spanned<Vec<String>>>) -> Option<check::Script> {
         let command = command?;
-        if command.as_ref().first().is_none_or(String::is_empty) {
+        let is_named = self.names_program(command.as_ref(), command.span());
+        is_named.then(|| check::Script { command: command.as_ref().clone(), user: None })
+    }
+
+    fn names_program(&mut self, command: &[String], span: Range<usize>) -> bool {
+        let is_named = command.first().is_some_and(|program| !program.is_empty());
+        if !is_named {
             let expected = "expected a program with its arguments, such as [\"/usr/local/bin/tell\", \"up\"]";
-            self.mistakes.push(Mistake::new(command.span(), "no program is named", expected));
-            return None;
+            self.mistakes.push(Mistake::new(span, "no program is named", expected));
         }
-        Some(check::Script { command: command.as_ref().clone(), user: None })
+        is_named
     }
 
     pub(super) fn seconds(
@@ -128,7 +149,7 @@ impl Check {
     ) -> Option<Duration> {
         let value = value?;
         let Seconds(seconds) = *value.as_ref();
-        let least = if is_zero_allowed { 0.0 } else { 0.001 };
+        let least = if is_zero_allowed { 0.0 } else { 0.000_001 };
         if (least..=LONGEST).contains(&seconds) {
             return Some(Duration::from_secs_f64(seconds));
         }
@@ -138,11 +159,14 @@ impl Check {
     }
 }
 
+fn script(program: &Program) -> check::Script {
+    check::Script { command: program.command.clone(), user: program.user.as_deref().map(user) }
+}
+
 /// A user, with a group behind a colon or without.
-pub(super) fn user(text: &Text) -> check::User {
-    let written = text.as_ref();
+pub(super) fn user(written: &str) -> check::User {
     match written.split_once(':') {
         Some((name, group)) => check::User { name: name.to_owned(), group: Some(group.to_owned()) },
-        None => check::User { name: written.clone(), group: None },
+        None => check::User { name: written.to_owned(), group: None },
     }
 }

@@ -7,6 +7,7 @@ mod server;
 mod service;
 mod sysctl;
 mod url;
+mod vrrp;
 
 use std::fmt::Display;
 use std::net::IpAddr;
@@ -14,8 +15,10 @@ use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 use ipnet::IpNet;
-use lvs_vrrp::declared::Declared;
 use toml::Spanned;
+
+pub(in crate::config) use service::follower_servers;
+pub(in crate::config) use vrrp::plain_address;
 
 use super::mistake::Mistake;
 use super::schema::{self, Number, Text};
@@ -60,7 +63,7 @@ impl Check {
             sysctls: file.vs.iter().filter_map(|(name, value)| self.sysctl(name, value)).collect(),
             proc: self.proc_files(file.proc),
             host,
-            vrrp: Declared::default(),
+            vrrp: self.vrrp(&file.vrrp),
             marks,
             services,
             health: self.globals(file.health),

@@ -49,7 +49,9 @@ impl Check {
             ServiceId::Mark { .. } => 0,
         };
         let is_nat = method == ForwardMethod::Masquerade;
-        if !is_nat && port.is_some_and(|port| port != service_port) {
+        // Behind a mark there is no port of a service's.
+        let is_address = matches!(id, ServiceId::Address { .. });
+        if !is_nat && is_address && port.is_some_and(|port| port != service_port) {
             self.mistakes.push(
                 Mistake::new(
                     server.address.span(),

@@ -9,7 +9,7 @@ use super::Check;
 use crate::config::mistake::Mistake;
 use crate::config::schema::{self, Number, Text};
 use crate::config::{CheckedConfig, ServiceConfig, schedulers};
-use crate::message::{Family, ServiceId, Transport, VirtualService};
+use crate::message::{Family, RealServer, ServiceId, Transport, VirtualService};
 
 /// The longest persistence the kernel takes: 31 days, in seconds.
 const MAX_TIMEOUT: i64 = 31 * 86400;
@@ -49,8 +49,36 @@ impl Check {
             seen.push((config.service.id, span));
             done.push(config);
             checked.extend(check);
+            if let Some(leader) = &service.as_ref().follows {
+                self.follow(leader, &mut done, &mut checked);
+            }
         }
         (done, checked)
+    }
+
+    /// Has the last service's servers come and go with those of the one it follows; it has the same where it names
+    /// none.
+    fn follow(&mut self, leader: &Text, done: &mut [ServiceConfig], checked: &mut [CheckedConfig]) {
+        let Some((last, before)) = done.split_last_mut() else { return };
+        let Some(lead) = checked.iter_mut().find(|checked| checked.server.name == *leader.as_ref()) else {
+            let known: Vec<&str> = checked.iter().map(|checked| checked.server.name.as_str()).collect();
+            let title = format!("no service before this one is called `{}`", leader.as_ref());
+            let expected = "expected the name of one with checks";
+            self.mistakes
+                .push(Mistake::new(leader.span(), title, expected).suggesting(leader.as_ref(), known));
+            return;
+        };
+        let first = lead.services.first().and_then(|id| before.iter().find(|other| other.service.id == *id));
+        if let Some(first) = first {
+            if last.servers.is_empty() {
+                last.servers = follower_servers(first, &last.service.id);
+            } else if last.servers.len() != first.servers.len() {
+                let title = "a service that follows another has as many servers, in the same order";
+                let label = format!("`{}` has {}", leader.as_ref(), first.servers.len());
+                self.mistakes.push(Mistake::new(leader.span(), title, label));
+            }
+        }
+        lead.services.push(last.service.id);
     }
 
     fn service(
@@ -83,6 +111,10 @@ impl Check {
             .and_then(|name| self.one_of(name, "persistence engine", &ENGINES));
         let servers = self.servers(&service.server, &id);
         let checked = self.checked(service, &id, &servers);
+        if let (Some(leader), true) = (&service.follows, checked.is_some()) {
+            let title = "a service that follows another has no checks of its own";
+            self.mistakes.push(Mistake::new(leader.span(), title, "what is checked is said there"));
+        }
         let config = ServiceConfig {
             service: VirtualService {
                 id,
@@ -225,6 +257,21 @@ impl Check {
         }
         self.parsed(text, "an address and a port, such as 192.0.2.10:80 or [2001:db8::10]:80")
     }
+}
+
+/// The servers of a service that follows `leader` and names none: the same, at its own port where theirs is the
+/// leader's.
+pub(in crate::config) fn follower_servers(leader: &ServiceConfig, id: &ServiceId) -> Vec<RealServer> {
+    let port_of = |id: &ServiceId| match id {
+        ServiceId::Address { port, .. } => Some(*port),
+        ServiceId::Mark { .. } => None,
+    };
+    let (led, own) = (port_of(&leader.service.id), port_of(id));
+    let at = |server: &RealServer| match own {
+        Some(own) if led == Some(server.port) => RealServer { port: own, ..*server },
+        Some(_) | None => *server,
+    };
+    leader.servers.iter().map(at).collect()
 }
 
 /// Where the service's name stands: the place a message about the service points at.

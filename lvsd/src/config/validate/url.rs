@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use lvs_health::declared::{HttpUrl, Pattern, RegexOption};
 use toml::Spanned;
 
-use super::{Check, MAX_INT};
+use super::Check;
 use crate::config::mistake::Mistake;
 use crate::config::schema::health::Url;
 use crate::config::schema::{Ports, Text};
@@ -68,7 +68,7 @@ impl Check {
             let option = self.one_of(option, "option of an expression", &known)?;
             options.extend(RegexOption::from_name(option));
         }
-        let range = 0..=MAX_INT;
+        let range = 0..=i64::MAX;
         let least = self.optional(written.regex_min_offset.as_ref(), "bytes", range.clone());
         let pattern = Pattern {
             text: text.as_ref().clone(),

@@ -96,7 +96,11 @@ impl Model<'_> {
             }
             "scope" => {
                 let named = SCOPES.iter().find(|(name, _)| *name == value.text).map(|&(_, scope)| scope);
-                let number = || value.text.parse().ok().map(Scope::Number);
+                let number = || {
+                    let number = value.text.parse().ok()?;
+                    let named = SCOPES.iter().map(|&(_, scope)| scope).find(|scope| scope.number() == number);
+                    Some(named.unwrap_or(Scope::Number(number)))
+                };
                 match named.or_else(number) {
                     Some(scope) => address.scope = scope,
                     None => drop(self.findings.choice(value, "scope", &SCOPES.map(|(name, _)| name))),

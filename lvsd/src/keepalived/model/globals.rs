@@ -245,6 +245,11 @@ impl Model<'_> {
                 _ => {}
             }
         }
+        let of = |name: &str| statements.iter().find(|statement| statement.name() == name);
+        if let (Some(alone), None) | (None, Some(alone)) = (of("certificate"), of("key")) {
+            let title = "a certificate and its key belong together";
+            self.findings.mistake(Found::new(alone.whole(), title, "one without the other"));
+        }
     }
 
     /// What of the globals depends on several of them.

@@ -111,14 +111,12 @@ impl Model<'_> {
         own.timers = own.timers.over(defaults.timers);
         checked.weight = server.weight;
         self.settle_server(statement, &mut server, written, defaults);
-        checked.address.set_port(if server.method == ForwardMethod::Masquerade || defaults.is_marked {
-            server.port
-        } else {
-            written.unwrap_or(server.port)
-        });
-        let address = checked.address;
+        let is_changed = server.method == ForwardMethod::Masquerade || defaults.is_marked;
+        checked.address.set_port(if is_changed { server.port } else { defaults.port });
+        // Only NAT changes a port; elsewhere what is written says where the checks go.
+        let asked = SocketAddr::new(rip, written.unwrap_or(server.port));
         checked.checks =
-            statement.inside().iter().filter_map(|inner| self.checker(inner, address, &own)).collect();
+            statement.inside().iter().filter_map(|inner| self.checker(inner, asked, &own)).collect();
         Some((server, written.is_some(), checked))
     }
 
@@ -228,10 +226,14 @@ impl Model<'_> {
     /// The timers, which stand at each of the three places.
     pub(super) fn timer(&mut self, inner: &Statement, timers: &mut Timers) {
         match inner.name() {
-            "connect_timeout" => timers.connect_timeout = self.seconds(inner, 0..=LONGEST),
+            "connect_timeout" => {
+                timers.connect_timeout = self.more_than_nothing(inner, "a check that may take no time");
+            }
             "retry" => timers.retry = self.number(inner, "attempts", 0..=i64::from(u32::MAX)),
             "delay_before_retry" => timers.delay_before_retry = self.seconds(inner, 0..=LONGEST),
-            "delay_loop" => timers.delay_loop = self.delay_loop(inner),
+            "delay_loop" => {
+                timers.delay_loop = self.more_than_nothing(inner, "a check without a pause");
+            }
             "warmup" => timers.warmup = self.seconds(inner, 0..=LONGEST),
             "alpha" => timers.alpha = Some(self.boolean(inner)),
             "log_all_failures" => timers.log_all_failures = Some(self.boolean(inner)),
@@ -239,15 +241,11 @@ impl Model<'_> {
         }
     }
 
-    fn delay_loop(&mut self, inner: &Statement) -> Option<std::time::Duration> {
+    fn more_than_nothing(&mut self, inner: &Statement, title: &str) -> Option<std::time::Duration> {
         let time = self.seconds(inner, 0..=LONGEST)?;
         if time.is_zero() {
             let word = Self::name(inner)?;
-            self.findings.mistake(Found::new(
-                word.place,
-                "a check without a pause",
-                "expected more than 0 seconds",
-            ));
+            self.findings.mistake(Found::new(word.place, title, "expected more than 0 seconds"));
             return None;
         }
         Some(time)

@@ -44,7 +44,7 @@ struct Draft {
     one_packet: Option<Place>,
     persistent: Option<u32>,
     granularity: Option<(u8, Place)>,
-    engine: Option<String>,
+    engine: Option<(String, Place)>,
     transport: Option<Transport>,
     family: Option<Family>,
     sorry: Option<(IpAddr, Option<u16>, Place)>,
@@ -144,7 +144,7 @@ impl Model<'_> {
             "ops" => draft.one_packet = Some(inner.place()),
             "persistence_engine" => {
                 let named = Self::name(inner).and_then(|word| self.findings.choice(word, "engine", &ENGINES));
-                draft.engine = named.map(str::to_owned);
+                draft.engine = named.map(|name| (name.to_owned(), inner.whole()));
             }
             "persistence_timeout" => {
                 let seconds = match Self::name(inner) {
@@ -208,6 +208,12 @@ impl Model<'_> {
                 Found::new(place, "granularity without persistence", "a persistence of 360 seconds is meant");
             self.findings.warn(found.help("write `persistence_timeout 360`"));
             draft.persistent = Some(PERSISTENCE);
+        }
+        if let (Some((_, place)), None) = (&draft.engine, draft.persistent) {
+            let title = "an engine without persistence";
+            self.findings
+                .warn(Found::new(*place, title, "it has no effect").help("write `persistence_timeout 360`"));
+            draft.engine = None;
         }
         let others = draft.flags.iter().find(|(_, _, of, _)| of.is_some_and(|of| of != draft.scheduler));
         if let Some(&(name, _, Some(of), place)) = others {
@@ -323,7 +329,7 @@ impl Model<'_> {
                 flags,
                 persistent: draft.persistent,
                 netmask: draft.granularity.map_or(most, |(length, _)| length.min(most)),
-                persistence_engine: draft.engine.clone(),
+                persistence_engine: draft.engine.as_ref().map(|(name, _)| name.clone()),
                 one_packet: draft.one_packet.is_some(),
             };
             let servers = servers.iter().map(|&(mut server, has_port)| {
