@@ -1,11 +1,10 @@
 //! Taking what is declared, for the first time or anew: what stayed keeps its state.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::pool::{Link, Pool, Server};
 use super::probe::{Probe, ProbeId};
-use super::{Action, Judge, Moment, Outcome};
+use super::{Action, HashMap, Judge, Moment, Outcome};
 use crate::declared::{Check, CheckKind, Endpoint, FileCheck, Globals, RealServer, VirtualServer};
 
 /// Why a server leaves that nobody asks for any more.
@@ -16,7 +15,20 @@ struct Before {
     pools: HashMap<Arc<str>, Pool>,
     probes: HashMap<ProbeId, Probe>,
     by_check: HashMap<Arc<Check>, ProbeId>,
-    by_target: HashMap<(CheckKind, Endpoint), ProbeId>,
+    /// Made when a check is first looked for that is not there as it was.
+    by_target: Option<HashMap<(CheckKind, Endpoint), ProbeId>>,
+}
+
+impl Before {
+    /// The check that asks the same of the same, be it with other timers.
+    fn like(&mut self, check: &Check) -> Option<&Probe> {
+        let probes = &self.probes;
+        let target =
+            |(id, probe): (&ProbeId, &Probe)| ((probe.check.kind.clone(), probe.check.endpoint.clone()), *id);
+        let by_target = self.by_target.get_or_insert_with(|| probes.iter().map(target).collect());
+        let id = by_target.get(&(check.kind.clone(), check.endpoint.clone()))?;
+        probes.get(id)
+    }
 }
 
 impl Judge {
@@ -52,14 +64,13 @@ impl Judge {
 
     fn set_aside(&mut self) -> Before {
         self.order.clear();
-        let probes = std::mem::take(&mut self.probes);
-        let target =
-            |(id, probe): (&ProbeId, &Probe)| ((probe.check.kind.clone(), probe.check.endpoint.clone()), *id);
+        let count = self.probes.len();
+        let room = || foldhash::fast::RandomState::default();
         Before {
             pools: std::mem::take(&mut self.pools),
-            by_check: std::mem::take(&mut self.by_check),
-            by_target: probes.iter().map(target).collect(),
-            probes,
+            by_check: std::mem::replace(&mut self.by_check, HashMap::with_capacity_and_hasher(count, room())),
+            by_target: None,
+            probes: std::mem::replace(&mut self.probes, HashMap::with_capacity_and_hasher(count, room())),
         }
     }
 
@@ -160,9 +171,7 @@ impl Judge {
             return id;
         }
         let check = Arc::new(check.clone());
-        let target = (check.kind.clone(), check.endpoint.clone());
-        let old = before.by_target.get(&target).and_then(|id| before.probes.get(id));
-        let mut probe = match old {
+        let mut probe = match before.like(&check) {
             Some(old) => Probe::succeed(old, Arc::clone(&check)),
             None => Probe::new(Arc::clone(&check)),
         };

@@ -23,7 +23,7 @@ mod probe;
 mod random;
 mod report;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 pub use action::{Action, Member, Notice, Subject};
@@ -38,6 +38,9 @@ use declare::share;
 use pool::Pool;
 use probe::Probe;
 use random::Random;
+
+/// Keys are the administrator's, of whom there is no need to be afraid.
+type HashMap<K, V> = std::collections::HashMap<K, V, foldhash::fast::RandomState>;
 
 /// An attempt to be made.
 #[derive(Debug, Clone)]
@@ -70,10 +73,10 @@ impl Judge {
     /// A judge over nothing; `seed` scatters the first attempts.
     pub fn new(seed: u64) -> Self {
         Self {
-            pools: HashMap::new(),
+            pools: HashMap::default(),
             order: Vec::new(),
-            probes: HashMap::new(),
-            by_check: HashMap::new(),
+            probes: HashMap::default(),
+            by_check: HashMap::default(),
             last_id: 0,
             agenda: Agenda::default(),
             random: Random::seeded(seed),
