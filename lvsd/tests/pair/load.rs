@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -9,6 +10,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use lvsd::lab::namespace::Namespace;
+use socket2::{Domain, Socket, Type};
 
 use crate::net::client::ask_http_within;
 
@@ -16,6 +18,10 @@ use crate::net::client::ask_http_within;
 const PAUSE: Duration = Duration::from_millis(25);
 /// A request that takes longer is lost.
 pub(crate) const PATIENCE: Duration = Duration::from_millis(500);
+
+/// Where each comes from, one after another. A port that came again would meet its old connection, perhaps to a server
+/// that is gone, and be dropped as the kernel's IPVS drops it.
+const FIRST_PORT: u16 = 10_000;
 
 /// One request.
 #[derive(Debug, Clone)]
@@ -79,11 +85,14 @@ impl Drop for Load {
 
 fn ask_until(stop: &AtomicBool, service: SocketAddr, asked: &Mutex<Vec<Asked>>) {
     let mut next = Instant::now();
+    let mut port = FIRST_PORT;
     thread::scope(|scope| {
         while !stop.load(Ordering::Relaxed) {
-            scope.spawn(|| {
+            let source = SocketAddr::from(([0; 4], port));
+            port += 1;
+            scope.spawn(move || {
                 let began = Instant::now();
-                let answer = TcpStream::connect_timeout(&service, PATIENCE)
+                let answer = connect(source, service)
                     .and_then(|stream| ask_http_within(stream, PATIENCE))
                     .map_err(|error| error.kind().to_string());
                 asked.lock().unwrap().push(Asked { began, ended: Instant::now(), answer });
@@ -92,6 +101,13 @@ fn ask_until(stop: &AtomicBool, service: SocketAddr, asked: &Mutex<Vec<Asked>>) 
             thread::sleep(next.saturating_duration_since(Instant::now()));
         }
     });
+}
+
+fn connect(source: SocketAddr, service: SocketAddr) -> io::Result<TcpStream> {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+    socket.bind(&source.into())?;
+    socket.connect_timeout(&service.into(), PATIENCE)?;
+    Ok(socket.into())
 }
 
 /// What came of requests.
