@@ -79,7 +79,29 @@ fn what_is_declared_anew_changes_only_what_differs() {
     assert_eq!(reconfigure(other_way.clone()), [Request::EditServer { id: service(80), server: changed }]);
     let mut group = other_way;
     group.services.push(service(443));
-    assert_eq!(reconfigure(group), [Request::AddServer { id: service(443), server: changed }]);
+    assert_eq!(reconfigure(group.clone()), [Request::AddServer { id: service(443), server: changed }]);
+    let at = |port| group.servers.iter().map(|server| RealServer { port, ..*server }).collect();
+    let apart = VirtualServer { from_others: vec![at(8443)], ..group.clone() };
+    let (rip, port) = (one.ip(), one.port());
+    let moved = RealServer { port: 8443, ..changed };
+    assert_eq!(
+        reconfigure(apart.clone()),
+        [
+            Request::DeleteServer { id: service(443), rip, port },
+            Request::AddServer { id: service(443), server: moved }
+        ]
+    );
+    let mut nobody = apart;
+    nobody.servers.clear();
+    nobody.from_others.clear();
+    nobody.checked.servers.clear();
+    assert_eq!(
+        reconfigure(nobody),
+        [
+            Request::DeleteServer { id: service(80), rip, port },
+            Request::DeleteServer { id: service(443), rip, port: 8443 }
+        ]
+    );
 }
 
 #[test]

@@ -13,6 +13,8 @@ use crate::message::{RealServer, Refusal, Request, Response, ServiceId};
 #[derive(Debug, Default)]
 pub(super) struct Applier {
     pools: HashMap<String, Pool>,
+    /// What was known before: servers that are declared no longer leave as they came.
+    before: Before,
 }
 
 /// A virtual server's services and servers.
@@ -20,15 +22,23 @@ pub(super) struct Applier {
 pub(super) struct Pool {
     services: Vec<ServiceId>,
     servers: HashMap<SocketAddr, RealServer>,
+    /// How they are reached from services where it is another way than from the first.
+    from_others: HashMap<ServiceId, HashMap<SocketAddr, RealServer>>,
     sorry: Option<RealServer>,
     is_suspendable: bool,
 }
 
 impl Pool {
     fn of(declared: &VirtualServer) -> Self {
+        let named = |servers: &[RealServer]| {
+            let names = declared.servers.iter().map(address);
+            names.zip(servers.iter().copied()).collect::<HashMap<_, _>>()
+        };
+        let others = declared.services.iter().skip(1).zip(&declared.from_others);
         Self {
             services: declared.services.clone(),
-            servers: declared.servers.iter().map(|server| (address(server), *server)).collect(),
+            servers: named(&declared.servers),
+            from_others: others.map(|(id, servers)| (*id, named(servers))).collect(),
             sorry: declared.sorry,
             is_suspendable: declared.checked.policy.ha_suspend,
         }
@@ -40,16 +50,25 @@ impl Pool {
         }
         self.servers.get(&member.address).copied()
     }
+
+    /// How a member is reached from one of the services.
+    fn server_of(&self, id: &ServiceId, member: &Member) -> Option<RealServer> {
+        let other = self.from_others.get(id).filter(|_| !member.is_sorry);
+        match other {
+            Some(servers) => servers.get(&member.address).copied(),
+            None => self.server(member),
+        }
+    }
 }
 
 /// What was known before something else was declared.
-pub(super) type Before = HashMap<String, Pool>;
+type Before = HashMap<String, Pool>;
 
 impl Applier {
-    /// Takes over what is declared; hands back what was known before.
-    pub(super) fn take_over(&mut self, declared: &[VirtualServer]) -> Before {
+    /// Takes over what is declared.
+    pub(super) fn take_over(&mut self, declared: &[VirtualServer]) {
         let pools = declared.iter().map(|server| (server.checked.name.clone(), Pool::of(server))).collect();
-        std::mem::replace(&mut self.pools, pools)
+        self.before = std::mem::replace(&mut self.pools, pools);
     }
 
     /// The virtual servers that are checked only while one of their addresses is here, with these.
@@ -90,32 +109,40 @@ impl Applier {
         request: fn(ServiceId, RealServer) -> Request,
     ) {
         let Some(pool) = self.pools.get(&*member.virtual_server) else { return };
-        let Some(server) = pool.server(member) else { return };
-        requests.extend(pool.services.iter().map(|id| request(*id, RealServer { weight, ..server })));
+        let servers = pool.services.iter().filter_map(|id| Some((*id, pool.server_of(id, member)?)));
+        requests.extend(servers.map(|(id, server)| request(id, RealServer { weight, ..server })));
     }
 
     /// A server that is declared no longer leaves too; services that are gone have taken theirs along.
     fn remove(&self, member: &Member, requests: &mut Vec<Request>) {
         let Some(pool) = self.pools.get(&*member.virtual_server) else { return };
-        let (rip, port) = (member.address.ip(), member.address.port());
-        requests.extend(pool.services.iter().map(|id| Request::DeleteServer { id: *id, rip, port }));
+        let before = self.before.get(&*member.virtual_server);
+        requests.extend(pool.services.iter().map(|id| {
+            let known = || before.and_then(|before| before.server_of(id, member));
+            let server = pool.server_of(id, member).or_else(known);
+            let port = server.map_or_else(|| member.address.port(), |server| server.port);
+            Request::DeleteServer { id: *id, rip: member.address.ip(), port }
+        }));
     }
 
     /// Makes good what the judge knows nothing of: servers that are reached in another way than before, and services
     /// that joined a group.
-    pub(super) fn make_good(&self, before: &Before, judge: &Judge, apply: &mut Apply<'_>) {
+    pub(super) fn make_good(&self, judge: &Judge, apply: &mut Apply<'_>) {
         let mut requests = Vec::new();
         for (name, pool) in &self.pools {
-            let Some(old) = before.get(name) else { continue };
+            let Some(old) = self.before.get(name) else { continue };
             if old == pool {
                 continue;
             }
             for (member, weight) in judge.members(name) {
-                let Some(server) = pool.server(&member) else { continue };
-                let server = RealServer { weight, ..server };
-                let was = old.server(&member).map(|was| RealServer { weight, ..was });
                 for id in &pool.services {
+                    let Some(server) = pool.server_of(id, &member) else { continue };
+                    let server = RealServer { weight, ..server };
+                    let was = old.server_of(id, &member).map(|was| RealServer { weight, ..was });
                     if !old.services.contains(id) {
+                        requests.push(add(*id, server));
+                    } else if let Some(was) = was.filter(|was| was.port != server.port) {
+                        requests.push(Request::DeleteServer { id: *id, rip: was.rip, port: was.port });
                         requests.push(add(*id, server));
                     } else if was.is_some_and(|was| was != server) {
                         requests.push(edit(*id, server));

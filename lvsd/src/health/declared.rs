@@ -24,6 +24,8 @@ pub struct VirtualServer {
     pub services: Vec<ServiceId>,
     /// How each real server is reached; its weight is of no account, for the checks say it.
     pub servers: Vec<RealServer>,
+    /// How each is reached from the services after the first, in their order; empty where it is so from all of them.
+    pub from_others: Vec<Vec<RealServer>>,
     /// How the sorry server is reached.
     pub sorry: Option<RealServer>,
     /// The checks, and what follows from them: its servers are those above, by their addresses.
@@ -35,15 +37,19 @@ impl Declared {
     pub fn of(config: &Config) -> Self {
         let by_id: HashMap<ServiceId, &ServiceConfig> =
             config.services.iter().map(|service| (service.service.id, service)).collect();
-        let virtual_server = |checked: &CheckedConfig| VirtualServer {
-            services: checked.services.clone(),
-            servers: checked
-                .services
-                .iter()
-                .find_map(|id| by_id.get(id))
-                .map_or_else(Vec::new, |service| service.servers.clone()),
-            sorry: checked.sorry,
-            checked: checked.server.clone(),
+        let virtual_server = |checked: &CheckedConfig| {
+            let of = |id: &ServiceId| by_id.get(id).map_or_else(Vec::new, |service| service.servers.clone());
+            let mut all = checked.services.iter().map(of);
+            let servers = all.next().unwrap_or_default();
+            let others: Vec<_> = all.collect();
+            let is_alike = others.iter().all(|other| *other == servers);
+            VirtualServer {
+                services: checked.services.clone(),
+                servers,
+                from_others: if is_alike { Vec::new() } else { others },
+                sorry: checked.sorry,
+                checked: checked.server.clone(),
+            }
         };
         Self {
             globals: config.health.clone(),

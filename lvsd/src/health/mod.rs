@@ -148,12 +148,12 @@ impl Handle {
         let data = state.traffic.clone().map(|traffic| Arc::new(traffic) as Arc<dyn DataPath>);
         state.checkers = Arc::new(Checkers::new(&declared.globals).by_way_of(data));
         state.fifos.clone_from(&declared.globals.fifos);
-        let before = state.applier.take_over(&declared.virtual_servers);
+        state.applier.take_over(&declared.virtual_servers);
         let checked = declared.virtual_servers.into_iter().map(|server| server.checked).collect();
         state.judge.declare(&declared.globals, checked, &checker::read_file, now);
         state.follow();
         state.drain(apply);
-        state.applier.make_good(&before, &state.judge, apply);
+        state.applier.make_good(&state.judge, apply);
         self.0.wake.notify_one();
     }
 

@@ -73,9 +73,9 @@ impl Claimed {
         gathered(self.0.keys().copied().chain(wanted))
     }
 
-    /// True while time alone changes nothing of it.
-    pub(super) fn is_settled(&self) -> bool {
-        self.0.values().all(Option::is_none)
+    /// True while nothing of it has come to its end.
+    pub(super) fn is_settled(&self, now: Tick) -> bool {
+        self.0.values().flatten().all(|until| *until > now)
     }
 
     /// The masquerading servers whose answers are claimed.

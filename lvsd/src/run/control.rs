@@ -486,7 +486,7 @@ impl Control {
         let (now, generation) = (self.clock.now(), self.registry.generation());
         let answering = self.traffic.as_ref().map(Traffic::answering).unwrap_or_default();
         let known = Some((generation, Arc::clone(&answering)));
-        if self.claimed_of == known && self.claimed.is_settled() {
+        if self.claimed_of == known && self.claimed.is_settled(now) {
             self.follow_own_servers();
             return Ok(());
         }

@@ -64,10 +64,10 @@ mod tests {
 
     use super::super::clock::Clock;
     use super::*;
-    use crate::config::CheckedConfig;
+    use crate::config::{CheckedConfig, ServiceConfig};
     use crate::director::Plane;
     use crate::keepalived;
-    use crate::message::{Request, Timeouts};
+    use crate::message::{Request, ServiceId, Timeouts, Transport};
     use crate::resolve::Fib;
 
     fn control() -> Control {
@@ -133,6 +133,38 @@ mod tests {
         assert_eq!(told(&control(), &many(8)), "taken");
         let refused = told(&control(), &many(9));
         assert!(refused.starts_with("the XDP program: more than 131072 "), "{refused}");
+    }
+
+    /// As many as a large site has; what is not checked, so that all of it is the registry's.
+    #[test]
+    fn of_thirty_seven_thousand_servers_only_the_one_that_differs_is_changed() {
+        let service = |number: u8, high: u8| {
+            let mut one = one("10.0.0.2").services.remove(0);
+            one.service.id =
+                ServiceId::Address { transport: Transport::Tcp, vip: [10, 1, high, number].into(), port: 80 };
+            let server = |last: u8| RealServer { rip: [10, 2 + high, number, last].into(), ..one.servers[0] };
+            let count = if (u16::from(number) + u16::from(high) * 250) % 2 == 0 { 19 } else { 18 };
+            ServiceConfig { servers: (1..=count).map(server).collect(), ..one }
+        };
+        let services = (0..8).flat_map(|high| (1..=250).map(move |number| service(number, high))).collect();
+        let old = Config { services, ..Config::default() };
+        let mut control = control();
+        control.vet(&old).unwrap();
+        control.load(&old).unwrap();
+        let count = |control: &Control| {
+            let declared = control.registry().declared();
+            declared.fold((0, 0), |(services, servers), (_, own)| (services + 1, servers + own.count()))
+        };
+        assert_eq!(count(&control), (2000, 37_000));
+        assert_eq!(control.gain(&old, &old).unwrap().changes, 0);
+        let mut new = old.clone();
+        new.services[1000].servers[3].weight = 7;
+        let gained = control.gain(&old, &new).unwrap();
+        assert_eq!((gained.changes, gained.losses.len()), (1, 0));
+        new.services.truncate(1000);
+        let gained = control.gain(&old, &new).unwrap();
+        control.lose(gained.losses);
+        assert_eq!(count(&control), (1000, 18_500));
     }
 
     #[test]

@@ -91,6 +91,7 @@ pub fn virtual_server(port: u16, servers: &[SocketAddr], timing: Timing) -> Virt
     VirtualServer {
         services: vec![service(port)],
         servers: servers.iter().map(|address| real(*address)).collect(),
+        from_others: Vec::new(),
         sorry: None,
         checked: lvs_health::declared::VirtualServer {
             name: health::name(&service(port)),
