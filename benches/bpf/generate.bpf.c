@@ -80,7 +80,9 @@ int bench_generate(struct xdp_md *xdp)
 	ip->source = client;
 	ip->checksum = checksum(job->ip_sum + address);
 	udp->ports.source = port;
-	udp->checksum = checksum(job->udp_sum + address + port);
+	__u16 sum = checksum(job->udp_sum + address + port);
+	/* RFC 768: zero would say that there is none. */
+	udp->checksum = sum ? sum : 0xffff;
 	return bpf_redirect(job->ifindex, 0);
 }
 

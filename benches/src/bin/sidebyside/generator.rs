@@ -71,7 +71,12 @@ impl Frames {
         let client = (u32::from(FIRST_CLIENT) + (self.flows.first + flow) / 64).to_be_bytes();
         let port = (FIRST_PORT + u16::try_from(flow % 64).unwrap_or(0)).to_be_bytes();
         let ip = checksum(self.ip_sum + sum(&client)).to_ne_bytes();
-        let udp = checksum(self.udp_sum + sum(&client) + sum(&port)).to_ne_bytes();
+        // RFC 768: zero would say that there is none.
+        let udp = match checksum(self.udp_sum + sum(&client) + sum(&port)) {
+            0 => u16::MAX,
+            sum => sum,
+        };
+        let udp = udp.to_ne_bytes();
         frame.clear();
         frame.extend_from_slice(&self.header);
         frame.resize(FRAME, 0);
@@ -179,10 +184,11 @@ mod tests {
 
     #[test]
     fn frames_have_right_checksums() {
-        let mut frames = Frames::new(&target(), Flows { first: 640, count: 1000 });
+        let mut frames = Frames::new(&target(), Flows { first: 640, count: 200_000 });
         let mut frame = Vec::new();
-        for _ in 0..1000 {
+        for _ in 0..200_000 {
             frames.next_into(&mut frame);
+            assert_ne!(frame[40..42], [0, 0], "it has one");
             assert_eq!(frame.len(), FRAME);
             assert_eq!(checksum(sum(&frame[14..34])), 0);
             let pseudo = [&frame[26..34], &[0, 17], &frame[38..40]].concat();

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use lvs_conntrack::{Proto, Tick};
 use lvs_forward::io::xdp::{Claims, DeviceConfig, Endpoint, Mode, PortConfig, Program, XdpDevice};
 use lvs_forward::io::{Forwarder, PacketIo};
-use lvs_forward::{Checksums, Drops, Mac, PortId};
+use lvs_forward::{Checksums, Drops, Mac, Packet, PortId};
 use lvsd::director::{Director, Plane};
 use lvsd::message::{
     ForwardMethod, RealServer, Request, Response, ServiceId, Transport, TunnelKind, VirtualService,
@@ -77,14 +77,20 @@ impl Forward for Inline {
         let now = Tick::from_millis(u64::try_from((begin - *start).as_millis()).unwrap_or(u64::MAX));
         director.refresh();
         let (mut count, mut user) = (0, Duration::ZERO);
-        let burst = device.poll(BURST, |port, packet| {
+        let plane = Arc::clone(director.plane());
+        let on_packet = |port, packet: &mut Packet<'_>| {
             let verdict = director.handle(port, packet, now);
             count += 1;
             if count == BURST {
                 user = begin.elapsed();
             }
             verdict
-        })?;
+        };
+        let burst = if plane.is_foresighted() {
+            device.poll_foreseen(BURST, |frame| plane.foresee(frame), on_packet)?
+        } else {
+            device.poll(BURST, on_packet)?
+        };
         if burst.received != burst.sent {
             return Err(io::Error::other(format!("of a burst not all was sent: {burst:?}")));
         }
