@@ -21,7 +21,7 @@ use crate::interrupt;
 /// The program's own first argument under which it is the daemon.
 pub(crate) const DAEMON: &str = "lvsd";
 /// How long the daemon may take to answer, and the cache to fill.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// What a director is to serve.
 #[derive(Debug, Clone)]

@@ -71,7 +71,7 @@ fn run(args: &Args) -> Result<(), Failure> {
         keeps_disturbed: args.keep_disturbed,
         is_loud: true,
     };
-    let mut findings = Findings::default();
+    let (mut findings, mut failed) = (Findings::default(), Vec::new());
     for section in sections {
         match (section.run)(&plan) {
             Ok(found) => findings.add(found),
@@ -79,7 +79,13 @@ fn run(args: &Args) -> Result<(), Failure> {
                 plan.say(&format!("{}: skipped: {why}", section.name));
                 findings.skipped.push(format!("{}: {why}", section.name));
             }
-            Err(failure) => return Err(failure),
+            Err(Failure::Interrupted) => return Err(Failure::Interrupted),
+            Err(failure) => {
+                // The other sections may take long enough to be worth going on.
+                plan.say(&format!("{}: failed: {failure}", section.name));
+                findings.skipped.push(format!("{}: it failed", section.name));
+                failed.push(section.name);
+            }
         }
     }
     if let Some(directory) = &args.write {
@@ -92,7 +98,8 @@ fn run(args: &Args) -> Result<(), Failure> {
         table::markdown(&findings)
     } else {
         table::text(&findings)
-    })
+    })?;
+    if failed.is_empty() { Ok(()) } else { Err(Failure::Wrong(format!("failed: {}", failed.join(", ")))) }
 }
 
 /// The sections of these names, or all.

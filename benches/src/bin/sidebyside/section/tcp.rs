@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::contender::{Haproxy, Nginx};
 use crate::failure::Failure;
-use crate::figure::{Figure, Findings, Unit, Wanted};
+use crate::figure::{Figure, Findings, Unit, Wanted, write_rate};
 use crate::interrupt;
 use crate::median::median;
 use crate::plan::Plan;
@@ -95,7 +95,11 @@ pub(crate) fn run(plan: &Plan) -> Result<Findings, Failure> {
         for proxy in ["HAProxy", "nginx stream"].into_iter().filter(|name| results.median(name).is_some()) {
             let what = format!("TCP {name} a second through NAT : {proxy}");
             let id = if talk == Talk::Once { "tcp-connections" } else { "tcp-requests" };
-            findings.figures.push(Figure::ratio(id, what, least, &results, ("lvsd", proxy)));
+            let rate = |name: &str| results.median(name).map_or_else(|| "none".to_owned(), write_rate);
+            let detail =
+                ["lvsd", proxy, "nft DNAT", "routed"].map(|name| format!("{name} {}", rate(name))).join(", ");
+            let figure = Figure::ratio(id, what, least, &results, ("lvsd", proxy));
+            findings.figures.push(figure.because(detail));
         }
     }
     plan.say("tcp: latency");
