@@ -145,6 +145,7 @@ impl Snapshot {
 
     /// True while there is a service of this family. Without any the kernel does not look at the family's packets
     /// at all, not even at those of connections that are left (`ip_vs_unregister_hooks`).
+    #[inline]
     pub const fn serves(&self, ipv6: bool) -> bool {
         let [v4, v6] = self.families;
         if ipv6 { v6 } else { v4 }
@@ -178,6 +179,7 @@ impl Snapshot {
     }
 
     /// The destination's way, while it belongs to a service.
+    #[inline]
     pub fn hop(&self, id: DestinationId) -> Option<&Hop> {
         self.hops.get(id.index())?.as_ref()
     }

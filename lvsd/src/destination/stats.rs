@@ -75,6 +75,7 @@ impl Stats {
     }
 
     /// Counts a packet of `bytes` from a client.
+    #[inline]
     pub fn packet_in(&self, lane: usize, bytes: u64) {
         if let Some(cell) = self.0.get(lane) {
             add(&cell.in_packets, 1);
@@ -83,6 +84,7 @@ impl Stats {
     }
 
     /// Counts a packet of `bytes` to a client.
+    #[inline]
     pub fn packet_out(&self, lane: usize, bytes: u64) {
         if let Some(cell) = self.0.get(lane) {
             add(&cell.out_packets, 1);

@@ -124,10 +124,12 @@ impl Lane {
         ingress: PortId,
         now: Tick,
     ) -> Verdict {
-        let headers = match Headers::parse(packet.bytes()) {
+        // They stay where they were put, for they are long.
+        let parsed = Headers::parse(packet.bytes());
+        let headers = match &parsed {
             Ok(headers) => headers,
             Err(ParseError::NotIp) => return Verdict::ToHost,
-            Err(ParseError::Malformed(reason)) => return Verdict::Drop(reason),
+            Err(ParseError::Malformed(reason)) => return Verdict::Drop(*reason),
         };
         if snapshot.sysctls.backup_only != 0 || !snapshot.serves(headers.is_ipv6()) {
             return Verdict::ToHost;
@@ -135,11 +137,11 @@ impl Lane {
         let overdue = self.fragments.give_up(now);
         self.give_up(plane, overdue, DropReason::FragmentUnmatched);
         if ingress != PortId::HOST
-            && let Some(verdict) = self.shortcut(plane, snapshot, packet, &headers, now)
+            && let Some(verdict) = self.shortcut(plane, snapshot, packet, headers, now)
         {
             return verdict;
         }
-        self.judge_at_length(plane, snapshot, packet, headers, ingress, now)
+        self.judge_at_length(plane, snapshot, packet, *headers, ingress, now)
     }
 
     /// What becomes of a packet, whatever there is to it.

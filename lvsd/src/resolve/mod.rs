@@ -139,8 +139,9 @@ impl Fib {
     /// routes. Among routes for the same destinations the one of the lowest metric counts, then the first.
     pub fn new(interfaces: Vec<Interface>, mut routes: Vec<Route>, neighbours: &[Neighbour]) -> Self {
         let mut fib = Self { interfaces, ..Self::default() };
+        let (mut local, mut unicast) = (Vec::new(), Vec::new());
         for net in fib.interfaces.iter().flat_map(|interface| &interface.addresses) {
-            fib.local.insert(IpNet::from(net.addr()), ());
+            local.push((IpNet::from(net.addr()), ()));
             if let IpNet::V4(v4) = net
                 && v4.prefix_len() < 31
             {
@@ -151,10 +152,11 @@ impl Fib {
         routes.sort_by_key(|route| std::cmp::Reverse(route.metric));
         for route in routes {
             match route.kind {
-                RouteKind::Local => fib.local.insert(route.destination, ()),
-                RouteKind::Unicast | RouteKind::Blackhole => fib.routes.insert(route.destination, route),
+                RouteKind::Local => local.push((route.destination, ())),
+                RouteKind::Unicast | RouteKind::Blackhole => unicast.push((route.destination, route)),
             }
         }
+        (fib.local, fib.routes) = (PrefixMap::new(local), PrefixMap::new(unicast));
         fib.neighbours.extend(neighbours.iter().map(|n| ((n.interface, n.addr), n.mac)));
         fib
     }
