@@ -65,9 +65,23 @@ follows = \"web\"
 ```
 ";
 
+const RELOAD: &str = "
+## Reload
+
+`lvsd reload` and SIGHUP read the files again. Before anything is changed, all of it is looked at: the files, what cannot
+change while the director runs, every server (those that only a check would add later too), the rules for marks,
+timeouts and sysctls, and whether the XDP program has room. What is refused after that is taken back. Then only what
+differs is changed, and packets meet all of it at once: the workers go on with what was there until the new is whole.
+
+2,000 virtual servers with 37,000 real servers, a `TCP_CHECK` each (4.5 MB of text), release build, one core to itself:
+`lvsd check` takes 0.22 s; from `lvsd run` to serving 0.73 s; a reload with nothing changed 0.33 to 0.49 s, with one
+weight changed 0.66 to 0.69 s, as `lvsd reload --json` tells in `milliseconds`
+(`chrt -r 5 lvsd run --keepalived large.conf -i eth0`, then `lvsd reload --json`).
+";
+
 /// The page.
 pub fn page() -> String {
-    let mut page = INTRODUCTION.to_owned() + IMPORT;
+    let mut page = INTRODUCTION.to_owned() + IMPORT + RELOAD;
     for block in Block::ALL {
         let title = if block == Block::Top {
             "Outside of all blocks".to_owned()
