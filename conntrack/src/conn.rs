@@ -328,6 +328,7 @@ impl<B, T> Conn<B, T> {
     }
 
     /// Reads what lies at both ends of a connection and in its middle, whichever way the compiler laid it out.
+    #[inline]
     pub(crate) fn fetch(&self) {
         black_box((self.expires, self.packets, self.key.src_port, self.server_port, self.state));
     }

@@ -349,6 +349,7 @@ pub(crate) fn v6_addresses(header: &[u8; ipv6::HEADER]) -> (IpAddr, IpAddr) {
 
 /// The flow that a frame seems to be of. Nothing is verified but what is read: it is only a hint of what the packet's
 /// headers will say.
+#[inline]
 pub fn glance(frame: &[u8]) -> Option<FlowKey> {
     let (kind, l3) = ethernet::payload(frame)?;
     let (proto, src, dst, l4) = match kind {

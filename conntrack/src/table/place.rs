@@ -47,6 +47,7 @@ impl<B, T> Place<B, T> {
     }
 
     /// Reads something in each of the cache's lines that a connection covers.
+    #[inline]
     pub(super) fn fetch(&self) {
         if let Self::One(entry) = self {
             entry.conn.fetch();

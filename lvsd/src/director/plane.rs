@@ -75,11 +75,16 @@ impl Plane {
 
     /// True while there are more connections than a processor's caches hold: it is time to
     /// [`foresee`](Self::foresee).
+    #[inline]
     pub fn is_foresighted(&self) -> bool {
         self.table.len() > CACHED
     }
 
     /// Fetches the connection that a received frame may belong to. To be called for each of a burst.
+    ///
+    /// All of it is to be inlined: a flow that is written to memory and read back in longer words waits there until
+    /// what was fetched before has come, and then nothing is fetched at one time.
+    #[inline]
     pub fn foresee(&self, frame: &[u8]) {
         if let Some(key) = glance(frame) {
             self.table.fetch(&key);
