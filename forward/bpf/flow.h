@@ -153,11 +153,13 @@ struct cache {
 	/* The version of these maps. */
 	__u32 version;
 	/* How many slots of each table may be homes: WINDOW less one than there are. */
-	__u32 slots;
+	__u32 slots4;
 	/* What hashes begin with: nobody outside can say what collides. */
 	__u64 seed;
-	/* How many flows of each family are to have room. */
-	__u32 flows;
+	/* How many flows are to have room. */
+	__u32 flows4;
+	__u32 slots6;
+	__u32 flows6;
 	__u32 zero;
 };
 
@@ -181,7 +183,7 @@ enum outcome {
 };
 
 /* The version of all this: another one is not taken over. */
-#define CACHE_VERSION 2
+#define CACHE_VERSION 3
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -591,7 +593,7 @@ static __always_inline struct flow##family *find##family(const struct cache *cac
 	__u64 hash = cache->seed;                                                                   \
 	_Pragma("unroll") for (int i = 0; i <= last; i++)                                           \
 		hash = mix(hash, key->word[i]);                                                     \
-	__u32 at = (hash & 0xffffffff) * cache->slots >> 32;                                        \
+	__u32 at = (hash & 0xffffffff) * cache->slots##family >> 32;                                \
 	struct flow##family *slot = bpf_map_lookup_elem(&lvsd_flow##family, &at);                   \
 	__u32 reach = slot ? slot->flow.reach : 0;                                                  \
 	for (__u32 i = 0; i < WINDOW; i++) {                                                        \

@@ -107,7 +107,8 @@ fn status_text(status: &Status) -> String {
 }
 
 fn cache_text(cache: &CacheListing) -> String {
-    let mut text = format!("flow cache   {} flows, room for {} of each family\n", cache.flows, cache.size);
+    let CacheListing { flows, size, size_ipv6, .. } = cache;
+    let mut text = format!("flow cache   {flows} flows, room for {size} of IPv4 and {size_ipv6} of IPv6\n");
     let _ = writeln!(text, "             {} packets forwarded by the XDP program", cache.forwarded);
     let left: Vec<String> = cache
         .left

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use lvs_conntrack::{FlowKey, Proto};
 use lvs_forward::io::xdp::{
-    Action, Egress, Flow, FlowRewrite, FlowServer, IDENTITY, Inserted, Program, Trial,
+    Action, Egress, Families, Flow, FlowRewrite, FlowServer, IDENTITY, Inserted, Program, Trial,
 };
 use lvs_forward::rewrite::{complete_partial, gue_source_port};
 use lvs_forward::{
@@ -229,7 +229,7 @@ fn install(program: &Program, case: &Case, mtu: u16, egress: Egress, is_tcp: boo
 fn program(lab: &Lab) -> (Program, Egress, u32) {
     let (client, server) = (&lab.client, &lab.server);
     lab.director.enter(|| {
-        let program = Program::load_with_flows(64).unwrap();
+        let program = Program::load_with_flows(Families::both(64)).unwrap();
         for leg in ["d0", "d1"] {
             program.attach(leg, None).unwrap();
             assert!(program.egress(leg).unwrap().is_err(), "a veth's peer drops what is redirected to it");
@@ -402,7 +402,7 @@ fn of_thousands_of_flows_the_program_finds_each_and_no_other() {
     let lab = Lab::new();
     let (_, egress, ingress) = program(&lab);
     let program = lab.director.enter(|| {
-        let program = Program::load_with_flows(FLOWS.into()).unwrap();
+        let program = Program::load_with_flows(Families::both(FLOWS.into())).unwrap();
         for leg in ["d0", "d1"] {
             program.attach(leg, None).unwrap();
         }

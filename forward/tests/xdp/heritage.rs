@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use libbpf_rs::{MapCore, MapFlags, MapHandle};
 use lvs_conntrack::{FlowKey, Proto};
-use lvs_forward::io::xdp::{Flow, FlowRewrite, Inserted, Pins, Program, ProgramError, take_off};
+use lvs_forward::io::xdp::{Families, Flow, FlowRewrite, Inserted, Pins, Program, ProgramError, take_off};
 
 use crate::net::Lab;
 
@@ -37,7 +37,7 @@ fn key() -> FlowKey {
 /// A director's program that forwards a flow, and ends without a word.
 fn predecessor(lab: &Lab, pins: Option<&Pins>) {
     lab.director.enter(|| {
-        let program = Program::load_with_flows(100).unwrap();
+        let program = Program::load_with_flows(Families::both(100)).unwrap();
         for leg in interfaces() {
             program.attach(&leg, None).unwrap();
         }
@@ -62,7 +62,7 @@ fn predecessor(lab: &Lab, pins: Option<&Pins>) {
 }
 
 fn take_over(lab: &Lab, pins: Option<&Pins>) -> Result<Program, ProgramError> {
-    lab.director.enter(|| Program::take_over(&interfaces(), 5000, pins))
+    lab.director.enter(|| Program::take_over(&interfaces(), Families::both(5000), pins))
 }
 
 fn packets(program: &Program) -> Option<u32> {
@@ -91,7 +91,7 @@ fn flows_are_found_by_their_names_and_by_the_program_that_has_them() {
         let program = take_over(&lab, pins.as_ref()).unwrap();
         assert!(program.has_taken_over());
         assert_eq!((packets(&program), program.flows().len()), (Some(7), 1));
-        assert_eq!(program.flows().size(), 100, "the tables are the predecessor's");
+        assert_eq!(program.flows().size(), Families::both(100), "the tables are the predecessor's");
         assert!(by_name == lab.director.enter(|| !take_off("d0").unwrap()));
         if let Some(pins) = pins {
             // Another one on top of it, whose names are in place of those.
@@ -112,7 +112,7 @@ fn names_of_other_interfaces_are_not_taken() {
     predecessor(&lab, Some(&pins));
     lab.director.enter(|| {
         let others = ["lo".to_owned()];
-        assert!(!Program::take_over(&others, 10, Some(&pins)).unwrap().has_taken_over());
+        assert!(!Program::take_over(&others, Families::both(10), Some(&pins)).unwrap().has_taken_over());
     });
     assert!(take_over(&lab, Some(&pins)).unwrap().has_taken_over());
 }
@@ -129,7 +129,7 @@ fn flows_of_another_layout_are_refused_and_go_on() {
         assert!(matches!(refused, ProgramError::OtherVersion { found: 99, .. }), "{refused}");
         assert!(refused.to_string().contains("lvsd clean"), "{refused}");
         // Nothing was changed: read as what it is, it is all there.
-        change(&place.0, name, at, 2);
+        change(&place.0, name, at, 3);
         assert_eq!(packets(&take_over(&lab, Some(&pins)).unwrap()), Some(7));
         lab.director.enter(|| interfaces().iter().for_each(|leg| assert!(take_off(leg).unwrap())));
     }
@@ -141,14 +141,14 @@ fn a_successor_that_ended_while_it_began_is_succeeded_as_well() {
     let lab = Lab::new();
     predecessor(&lab, None);
     lab.director.enter(|| {
-        let second = Program::take_over(&interfaces(), 100, None).unwrap();
+        let second = Program::take_over(&interfaces(), Families::both(100), None).unwrap();
         // It came to one of the interfaces.
         second.attach("d0", None).unwrap();
     });
     assert_eq!(packets(&take_over(&lab, None).unwrap()), Some(7));
     // Programs that share no flows are not of one director.
     lab.director.enter(|| {
-        let stranger = Program::load_with_flows(10).unwrap();
+        let stranger = Program::load_with_flows(Families::both(10)).unwrap();
         stranger.flows().set_epoch(1, 0).unwrap();
         stranger.attach("d1", None).unwrap();
     });

@@ -28,16 +28,11 @@ impl Cache {
                 Note::Gone(there, back) => self.forget(&there, back.as_ref()),
             }
         }
-        let flows = self.program.flows().len();
-        if state.was_full && flows < self.room() / 8 * 7 {
+        if state.was_full && self.program.flows().has_room() {
             // There is room again for those that were turned away.
             state.was_full = false;
             self.next_round();
         }
-    }
-
-    fn room(&self) -> usize {
-        usize::try_from(self.program.flows().size()).unwrap_or(usize::MAX)
     }
 
     /// Decides about the connection that `key` belongs to.

@@ -27,7 +27,7 @@ use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use std::sync::{Arc, Weak};
 
 use lvs_conntrack::FlowKey;
-use lvs_forward::io::xdp::{Egress, FlowServer, Outcomes, Program, ProgramError, Tally};
+use lvs_forward::io::xdp::{Egress, Families, FlowServer, Outcomes, Program, ProgramError, Tally};
 use parking_lot::Mutex;
 
 use crate::destination::{Destination, DestinationId, Stats};
@@ -90,8 +90,8 @@ struct Server {
 pub struct CacheStatus {
     /// Flows there are.
     pub flows: usize,
-    /// Flows of each family there may be.
-    pub size: usize,
+    /// Flows there may be.
+    pub size: Families,
     /// What became of packets.
     pub outcomes: Outcomes,
 }
@@ -134,7 +134,7 @@ impl Cache {
     /// # Errors
     /// [`ProgramError::Map`]
     pub fn status(&self) -> Result<CacheStatus, ProgramError> {
-        let size = usize::try_from(self.program.flows().size()).unwrap_or(usize::MAX);
+        let size = self.program.flows().size();
         Ok(CacheStatus {
             flows: self.program.flows().len(),
             size,

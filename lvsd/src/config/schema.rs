@@ -101,6 +101,7 @@ pub(super) struct Limits {
 pub(super) struct Cache {
     pub(super) enabled: Option<bool>,
     pub(super) flows: Option<Number>,
+    pub(super) ipv6_flows: Option<Number>,
 }
 
 #[derive(Debug, Deserialize)]

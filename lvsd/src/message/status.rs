@@ -63,8 +63,11 @@ pub struct InterfaceStatus {
 pub struct CacheListing {
     /// Flows in it: one for each direction of a connection that is seen here.
     pub flows: u64,
-    /// Flows of each address family it has room for.
+    /// Flows of IPv4 it has room for.
     pub size: u64,
+    /// Flows of IPv6 it has room for.
+    #[serde(default)]
+    pub size_ipv6: u64,
     /// Packets forwarded by the XDP program; they are among those received and forwarded.
     pub forwarded: u64,
     /// Packets it left to the workers, by reason.

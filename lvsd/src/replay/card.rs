@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use lvs_forward::PortId;
-use lvs_forward::io::xdp::{Action, Egress, Program, ProgramError};
+use lvs_forward::io::xdp::{Action, Egress, Families, Program, ProgramError};
 
 use super::Topology;
 use crate::cache::Cache;
@@ -27,7 +27,7 @@ impl Card {
     /// # Errors
     /// Those of the program.
     pub(super) fn insert(topology: &Topology) -> Result<Self, ProgramError> {
-        let program = Arc::new(Program::load_with_flows(FLOWS)?);
+        let program = Arc::new(Program::load_with_flows(Families::both(FLOWS))?);
         let mut ways = Vec::new();
         for name in topology.names() {
             program.attach(name, None)?;

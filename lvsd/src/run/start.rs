@@ -11,7 +11,7 @@ use std::thread::{self, JoinHandle};
 use lvs_forward::Drops;
 use lvs_forward::io::tun::{Tun, TunError};
 use lvs_forward::io::xdp::{
-    DeviceConfig, Mode, OpenError, Pins, PortConfig, Program, ProgramError, XdpDevice,
+    DeviceConfig, Families, Mode, OpenError, Pins, PortConfig, Program, ProgramError, XdpDevice,
 };
 use lvs_forward::io::{HostDevice, PacketIo};
 use lvs_netcfg::{Diversion, HostView, Watcher};
@@ -226,7 +226,7 @@ pub(super) fn start(
 }
 
 /// The program, with a predecessor's flows where it left any.
-fn load_program(config: &Config, flows: Option<u32>, names: &Path) -> Result<Program, ProgramError> {
+fn load_program(config: &Config, flows: Option<Families>, names: &Path) -> Result<Program, ProgramError> {
     match flows {
         Some(flows) => Program::take_over(&config.interfaces, flows, Pins::find(names).as_ref()),
         None => Program::load(),

@@ -67,7 +67,8 @@ impl Registry {
             templates: count(self.plane.table().templates_len()),
             cache: self.plane.cache().and_then(|cache| cache.status().ok()).map(|status| CacheListing {
                 flows: count(status.flows),
-                size: count(status.size),
+                size: status.size.v4.into(),
+                size_ipv6: status.size.v6.into(),
                 forwarded: status.outcomes.forwarded,
                 left: status.outcomes.missed().map(|(reason, count)| (reason.to_owned(), count)).into(),
                 kept: String::new(),

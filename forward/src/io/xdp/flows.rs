@@ -31,7 +31,7 @@ pub const SERVERS: u16 = 16384;
 /// `PATHS` of `flow.h`: how many next hops toward clients may have flows here.
 pub const PATHS: u16 = 16384;
 /// `CACHE_VERSION` of `flow.h`.
-pub(super) const VERSION: u32 = 2;
+pub(super) const VERSION: u32 = 3;
 /// `OUTCOME_COUNT` of `flow.h`.
 const OUTCOMES: usize = 9;
 /// `STATE_LIVE` of `flow.h`.
@@ -163,10 +163,11 @@ impl Flows {
             Some(sizes) => sizes,
             None => Sizes::decode(&Self::read(&cache, &0_u32.to_ne_bytes())?.unwrap_or_default()),
         };
-        let table = |name, shape| table(&map(object, name)?, shape, sizes);
+        let table =
+            |name, shape, family: fn(Families) -> u32| table(&map(object, name)?, shape, &sizes, family);
         let flows = Self {
-            v4: table("lvsd_flow4", V4)?,
-            v6: table("lvsd_flow6", V6)?,
+            v4: table("lvsd_flow4", V4, Families::of_v4)?,
+            v6: table("lvsd_flow6", V6, Families::of_v6)?,
             sizes,
             servers: map(object, "lvsd_server")?,
             paths: map(object, "lvsd_path")?,
@@ -188,14 +189,20 @@ impl Flows {
             ("lvsd_flow6", octets(V6)),
             ("lvsd_server", 112),
             ("lvsd_path", 24),
-            ("lvsd_cache", 32),
+            ("lvsd_cache", 40),
         ];
         shapes.iter().all(|&(name, value)| maps.get(name).is_some_and(|map| map.value_size() == value))
     }
 
-    /// How many flows of each family there may be.
-    pub const fn size(&self) -> u32 {
+    /// How many flows there may be.
+    pub const fn size(&self) -> Families {
         self.sizes.flows
+    }
+
+    /// True while one flow in eight or more is missing of those that have room, in both families.
+    pub fn has_room(&self) -> bool {
+        let has_room = |table: &Table<Mapped>, size: u32| table.len() < size as usize / 8 * 7;
+        has_room(&self.v4, self.sizes.flows.v4) && has_room(&self.v6, self.sizes.flows.v6)
     }
 
     /// How many flows there are.
@@ -215,7 +222,8 @@ impl Flows {
     /// [`ProgramError::Map`]
     pub fn set_epoch(&self, epoch: u32, clock: u32) -> Result<(), ProgramError> {
         let Sizes { flows, homes, seed } = self.sizes;
-        let record = Record::<32>::new().u32(epoch).u32(clock).u32(VERSION).u32(homes).u64(seed).u32(flows);
+        let record = Record::<40>::new().u32(epoch).u32(clock).u32(VERSION).u32(homes.v4).u64(seed);
+        let record = record.u32(flows.v4).u32(homes.v6).u32(flows.v6).u32(0);
         update(&self.cache, &0_u32.to_ne_bytes(), record.octets())
     }
 
@@ -345,45 +353,80 @@ const PATH: usize = 24;
 /// Octets of a word.
 const WORD: usize = size_of::<u64>();
 
+/// A number for each address family.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Families {
+    /// Of IPv4.
+    pub v4: u32,
+    /// Of IPv6.
+    pub v6: u32,
+}
+
+impl Families {
+    /// The same number for both.
+    pub const fn both(number: u32) -> Self {
+        Self { v4: number, v6: number }
+    }
+
+    const fn of_v4(self) -> u32 {
+        self.v4
+    }
+
+    const fn of_v6(self) -> u32 {
+        self.v6
+    }
+
+    fn map(self, f: impl Fn(u32) -> u32) -> Self {
+        Self { v4: f(self.v4), v6: f(self.v6) }
+    }
+}
+
 /// How large the tables of flows are, and where their hashes begin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Sizes {
-    /// Flows of each family there may be.
-    flows: u32,
+    /// Flows there may be.
+    flows: Families,
     /// Slots of each table that are homes.
-    homes: u32,
+    homes: Families,
     seed: u64,
 }
 
 impl Sizes {
-    /// Sizes for so many flows of each family.
-    pub(super) fn of(flows: u32) -> Self {
-        let flows = flows.max(1);
+    /// Sizes for so many flows.
+    pub(super) fn of(flows: Families) -> Self {
+        let flows = flows.map(|flows| flows.max(1));
         // A number that nobody can guess: the standard library seeds its maps so.
         let seed = RandomState::new().build_hasher().finish();
-        Self { flows, homes: slots_for(flows), seed }
+        Self { flows, homes: flows.map(slots_for), seed }
     }
 
     /// Slots of each table.
-    pub(super) const fn slots(self) -> u32 {
-        with_window(self.homes)
+    pub(super) fn slots(self) -> Families {
+        self.homes.map(with_window)
     }
 
     /// As `struct cache` has them.
     fn decode(cache: &[u8]) -> Self {
         let mut reader = Reader::new(cache);
         let [_epoch, _clock, _version] = [reader.u32(), reader.u32(), reader.u32()];
-        let homes = reader.u32();
+        let homes4 = reader.u32();
         let seed = reader.u64();
-        Self { flows: reader.u32(), homes, seed }
+        let (flows4, homes6, flows6) = (reader.u32(), reader.u32(), reader.u32());
+        let (flows, homes) = (Families { v4: flows4, v6: flows6 }, Families { v4: homes4, v6: homes6 });
+        Self { flows, homes, seed }
     }
 }
 
-/// The table in a map.
-fn table(map: &MapHandle, shape: Shape, sizes: Sizes) -> Result<Table<Mapped>, ProgramError> {
-    let words = usize::try_from(sizes.slots()).unwrap_or(usize::MAX).saturating_mul(shape.slot);
+/// The table of a family in its map.
+fn table(
+    map: &MapHandle,
+    shape: Shape,
+    sizes: &Sizes,
+    family: fn(Families) -> u32,
+) -> Result<Table<Mapped>, ProgramError> {
+    let words = usize::try_from(family(sizes.slots())).unwrap_or(usize::MAX).saturating_mul(shape.slot);
     let mapped = Mapped::new(map.as_fd(), words).map_err(|source| ProgramError::map(map, source.into()))?;
-    Ok(Table::new(mapped, shape, sizes.homes, sizes.seed, sizes.flows))
+    Ok(Table::new(mapped, shape, family(sizes.homes), sizes.seed, family(sizes.flows)))
 }
 
 /// The counters at `index`, each summed over the processors.

@@ -39,7 +39,9 @@ pub use attach::{Mode, Occupant, take_off};
 pub use claims::{Claims, Endpoint, Marked, Prefix};
 pub use device::XdpDevice;
 pub use error::{OpenError, ProgramError};
-pub use flows::{Egress, Flow, FlowRewrite, FlowServer, Flows, IDENTITY, Outcomes, PATHS, SERVERS, Tally};
+pub use flows::{
+    Egress, Families, Flow, FlowRewrite, FlowServer, Flows, IDENTITY, Outcomes, PATHS, SERVERS, Tally,
+};
 pub use pins::Pins;
 pub use port::{DeviceConfig, PortConfig, PortStatistics, queue_count};
 pub use program::{Counts, NAME, NoEgress, Program};

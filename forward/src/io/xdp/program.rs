@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use super::attach::{self, Mode};
 use super::claims::{ClaimMaps, Claims, update};
 use super::error::ProgramError;
-use super::flows::{Egress, Flows, Sizes, VERSION};
+use super::flows::{Egress, Families, Flows, Sizes, VERSION};
 use super::heritage::{Heritage, LASTING};
 use super::pins::Pins;
 use crate::io::sys;
@@ -100,14 +100,14 @@ impl Program {
     /// # Errors
     /// [`ProgramError::Load`], which names the capability when one is missing.
     pub fn load() -> Result<Self, ProgramError> {
-        Self::load_with_flows(1)
+        Self::load_with_flows(Families::both(1))
     }
 
-    /// Loads the program with empty maps, and room for so many flows of each family, at least one.
+    /// Loads the program with empty maps, and room for so many flows, at least one of each family.
     ///
     /// # Errors
     /// As [`Program::load`].
-    pub fn load_with_flows(flows: u32) -> Result<Self, ProgramError> {
+    pub fn load_with_flows(flows: Families) -> Result<Self, ProgramError> {
         Self::load_after(None, flows)
     }
 
@@ -120,7 +120,11 @@ impl Program {
     /// # Errors
     /// As [`Program::load`], and [`ProgramError::OtherVersion`] for flows that cannot be read here: they go on being
     /// forwarded, and nothing is changed.
-    pub fn take_over(interfaces: &[String], flows: u32, pins: Option<&Pins>) -> Result<Self, ProgramError> {
+    pub fn take_over(
+        interfaces: &[String],
+        flows: Families,
+        pins: Option<&Pins>,
+    ) -> Result<Self, ProgramError> {
         Self::load_after(Heritage::find(interfaces, NAME, pins)?, flows)
     }
 
@@ -132,15 +136,18 @@ impl Program {
         pins.put(&self.code, &self.lasting, VERSION)
     }
 
-    fn load_after(heritage: Option<Heritage>, flows: u32) -> Result<Self, ProgramError> {
+    fn load_after(heritage: Option<Heritage>, flows: Families) -> Result<Self, ProgramError> {
         let sizes = Sizes::of(flows);
         let object = attach::load_with(OBJECT, NAME, |open| {
             if let Some(heritage) = &heritage {
                 return heritage.put_into(open);
             }
-            for mut map in open.maps_mut().filter(|map| map.name().to_string_lossy().starts_with("lvsd_flow"))
-            {
-                map.set_max_entries(sizes.slots())?;
+            for mut map in open.maps_mut() {
+                match map.name().to_string_lossy().as_ref() {
+                    "lvsd_flow4" => map.set_max_entries(sizes.slots().v4)?,
+                    "lvsd_flow6" => map.set_max_entries(sizes.slots().v6)?,
+                    _ => {}
+                }
             }
             Ok(())
         })?;

@@ -73,11 +73,13 @@ impl Check {
 
     fn flow_cache(&mut self, cache: &schema::Cache) -> Option<FlowCache> {
         let flows = self.optional(cache.flows.as_ref(), "a number of flows", 1..=1 << 26);
-        match (cache.enabled, flows) {
-            (Some(false), _) => Some(FlowCache::Off),
-            (_, Some(flows)) => Some(FlowCache::Flows(flows)),
-            (Some(true), None) => Some(FlowCache::On),
-            (None, None) => None,
+        let ipv6 = self.optional(cache.ipv6_flows.as_ref(), "a number of flows", 1..=1 << 26);
+        match (cache.enabled, flows, ipv6) {
+            (Some(false), ..) => Some(FlowCache::Off),
+            (_, Some(flows), ipv6) => Some(FlowCache::Flows(flows, ipv6)),
+            (_, None, Some(ipv6)) => Some(FlowCache::Flows(FlowCache::FLOWS.v4, Some(ipv6))),
+            (Some(true), None, None) => Some(FlowCache::On),
+            (None, None, None) => None,
         }
     }
 

@@ -63,7 +63,9 @@ impl Config {
             None => Keys::default(),
             Some(FlowCache::Off) => Keys::default().set("enabled", false),
             Some(FlowCache::On) => Keys::default().set("enabled", true),
-            Some(FlowCache::Flows(flows)) => Keys::default().set("flows", flows),
+            Some(FlowCache::Flows(flows, ipv6)) => {
+                Keys::default().set("flows", flows).some("ipv6-flows", ipv6)
+            }
         }
     }
 }

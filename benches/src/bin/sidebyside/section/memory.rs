@@ -18,7 +18,7 @@ const MOST: f64 = 500.0;
 pub(crate) fn run(plan: &Plan) -> Result<Findings, Failure> {
     let count = plan.flows(CONNECTIONS);
     let world = World::build()?;
-    let cache = Cache(3 * u64::from(CONNECTIONS));
+    let cache = Cache(2 * u64::from(CONNECTIONS) + 100_000);
     let mut ours = Lvsd::start(&world, 1, Method::Nat, cache, u64::from(CONNECTIONS) * 3 / 2)?;
     let process = ours.daemon.status()?.pid;
     let before = taken(process)?;
@@ -46,7 +46,10 @@ pub(crate) fn run(plan: &Plan) -> Result<Findings, Failure> {
 fn taken(process: u32) -> Result<(u64, u64), Failure> {
     let failed = || Failure::system(format!("/proc/{process}"));
     let statm = fs::read_to_string(format!("/proc/{process}/statm")).map_err(failed())?;
-    let pages: u64 = statm.split_whitespace().nth(1).and_then(|word| word.parse().ok()).unwrap_or(0);
+    let word =
+        |place| statm.split_whitespace().nth(place).and_then(|word| word.parse().ok()).unwrap_or(0_u64);
+    // What is shared are the flows' maps, which are counted as such, and the program's file.
+    let pages = word(1).saturating_sub(word(2));
     let mut maps = BTreeMap::new();
     for entry in fs::read_dir(format!("/proc/{process}/fdinfo")).map_err(failed())? {
         let text = fs::read_to_string(entry.map_err(failed())?.path()).unwrap_or_default();
