@@ -7,6 +7,7 @@
 //! cargo run --release -p lvs-benches --bin sidebyside -- nat     # one section
 //! ```
 
+mod alone;
 mod args;
 mod bpf;
 mod chart;
@@ -35,6 +36,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+use alone::Alone;
 use args::Args;
 use daemon::DAEMON;
 use failure::Failure;
@@ -64,6 +66,7 @@ fn run(args: &Args) -> Result<(), Failure> {
         return print(&lines.concat());
     }
     let sections = chosen(&args.sections)?;
+    let _alone = Alone::take("lvsb")?;
     interrupt::watch()?;
     let plan = Plan {
         rounds: args.rounds.into(),
