@@ -57,8 +57,6 @@ pub struct Instance {
     pub ipvlan: Option<Ipvlan>,
     /// How the addresses are announced.
     pub announcing: Announcing,
-    /// Lets the other addresses of a network stay when one is removed (`promote_secondaries`).
-    pub promotes_secondaries: bool,
     /// Does not look whether the interface itself is up (`dont_track_primary`).
     pub ignores_interface: bool,
     /// Interfaces watched.
@@ -115,7 +113,6 @@ impl Instance {
             virtual_mac: None,
             ipvlan: None,
             announcing: Announcing::default(),
-            promotes_secondaries: false,
             ignores_interface: false,
             track_interfaces: Vec::new(),
             track_scripts: Vec::new(),

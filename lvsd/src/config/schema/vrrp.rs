@@ -164,8 +164,6 @@ pub(in crate::config) struct Instance {
     #[serde(default)]
     pub(in crate::config) announce: Announce,
     #[serde(default)]
-    pub(in crate::config) promote_secondaries: bool,
-    #[serde(default)]
     pub(in crate::config) ignore_interface: bool,
     #[serde(default)]
     pub(in crate::config) track: Tracked,

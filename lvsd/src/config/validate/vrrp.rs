@@ -90,7 +90,6 @@ impl Check {
             virtual_mac: from.virtual_mac.as_ref().map(|made| self.virtual_mac(made)),
             ipvlan: from.ipvlan.as_ref().map(ipvlan),
             announcing: announcing(&from.announce),
-            promotes_secondaries: from.promote_secondaries,
             ignores_interface: from.ignore_interface,
             track_interfaces: tracks(&from.track.interface),
             track_scripts: tracks(&from.track.script),

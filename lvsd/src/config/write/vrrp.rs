@@ -165,7 +165,6 @@ fn addresses(keys: Keys, instance: &Instance) -> Keys {
         .flag("may-lack-addresses", instance.may_lack_addresses)
         .some("virtual-mac", instance.virtual_mac.as_ref().map(virtual_mac))
         .some("ipvlan", instance.ipvlan.as_ref().map(ipvlan))
-        .flag("promote-secondaries", instance.promotes_secondaries)
 }
 
 fn adverts(keys: Keys, instance: &Instance) -> Keys {
