@@ -245,6 +245,19 @@ fn read(path: &Path) -> Result<String, ConfigError> {
     fs::read_to_string(path).map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })
 }
 
+/// The names of the persistence engines there are.
+pub(crate) const PERSISTENCE_ENGINES: [&str; 1] = ["sip"];
+/// A scheduler flag's name, its bit in [`VirtualService::flags`], and the one scheduler it belongs to.
+pub(crate) const SCHEDULER_FLAGS: [(&str, u8, Option<&str>); 7] = [
+    ("flag-1", 1, None),
+    ("flag-2", 2, None),
+    ("flag-3", 4, None),
+    ("sh-fallback", 1, Some("sh")),
+    ("sh-port", 2, Some("sh")),
+    ("mh-fallback", 1, Some("mh")),
+    ("mh-port", 2, Some("mh")),
+];
+
 /// The names of the schedulers there are.
 fn schedulers() -> Vec<&'static str> {
     lvs_sched::Kind::ALL.into_iter().map(lvs_sched::Kind::name).collect()

@@ -8,24 +8,13 @@ use toml::Spanned;
 use super::Check;
 use crate::config::mistake::Mistake;
 use crate::config::schema::{self, Number, Text};
-use crate::config::{CheckedConfig, ServiceConfig, schedulers};
+use crate::config::{CheckedConfig, PERSISTENCE_ENGINES, SCHEDULER_FLAGS, ServiceConfig, schedulers};
 use crate::message::{Family, RealServer, ServiceId, Transport, VirtualService};
 
 /// The longest persistence the kernel takes: 31 days, in seconds.
 const MAX_TIMEOUT: i64 = 31 * 86400;
 const TRANSPORTS: [&str; 3] = ["tcp", "udp", "sctp"];
 const FAMILIES: [&str; 2] = ["ipv4", "ipv6"];
-const ENGINES: [&str; 1] = ["sip"];
-/// A scheduler flag's name, its bit, and the one scheduler it belongs to.
-const FLAGS: [(&str, u8, Option<&str>); 7] = [
-    ("flag-1", 1, None),
-    ("flag-2", 2, None),
-    ("flag-3", 4, None),
-    ("sh-fallback", 1, Some("sh")),
-    ("sh-port", 2, Some("sh")),
-    ("mh-fallback", 1, Some("mh")),
-    ("mh-port", 2, Some("mh")),
-];
 
 impl Check {
     /// The services, and what is checked of them.
@@ -108,7 +97,7 @@ impl Check {
         let persistence_engine = service
             .persistence_engine
             .as_ref()
-            .and_then(|name| self.one_of(name, "persistence engine", &ENGINES));
+            .and_then(|name| self.one_of(name, "persistence engine", &PERSISTENCE_ENGINES));
         let servers = self.servers(&service.server, &id);
         let checked = self.checked(service, &id, &servers);
         if let (Some(leader), true) = (&service.follows, checked.is_some()) {
@@ -198,11 +187,11 @@ impl Check {
     }
 
     fn flags(&mut self, names: &[Text], scheduler: &str) -> u8 {
-        let known = FLAGS.map(|(name, _, _)| name);
+        let known = SCHEDULER_FLAGS.map(|(name, _, _)| name);
         let mut flags = 0;
         for name in names {
             let Some(written) = self.one_of(name, "scheduler flag", &known) else { continue };
-            for (_, bit, owner) in FLAGS.iter().filter(|(flag, _, _)| *flag == written) {
+            for (_, bit, owner) in SCHEDULER_FLAGS.iter().filter(|(flag, _, _)| *flag == written) {
                 flags |= bit;
                 if owner.is_some_and(|owner| owner != scheduler) {
                     self.mistakes.push(Mistake::new(

@@ -11,22 +11,11 @@ use super::super::tree::Statement;
 use super::Model;
 use super::group::{Entry, What};
 use super::server::Defaults;
-use crate::config::{CheckedConfig, ServiceConfig};
+use crate::config::{CheckedConfig, PERSISTENCE_ENGINES, SCHEDULER_FLAGS, ServiceConfig};
 use crate::message::{Family, ForwardMethod, RealServer, ServiceId, Transport, VirtualService};
 
 /// How long a client stays with its server when nothing is said, in seconds.
 const PERSISTENCE: u32 = 360;
-const ENGINES: [&str; 1] = ["sip"];
-/// A scheduler flag, its bit, and the one scheduler it belongs to.
-const FLAGS: [(&str, u8, Option<&str>); 7] = [
-    ("flag-1", 1, None),
-    ("flag-2", 2, None),
-    ("flag-3", 4, None),
-    ("sh-fallback", 1, Some("sh")),
-    ("sh-port", 2, Some("sh")),
-    ("mh-fallback", 1, Some("mh")),
-    ("mh-port", 2, Some("mh")),
-];
 
 /// The services there are so far, and where they were declared.
 #[derive(Debug, Default)]
@@ -143,7 +132,8 @@ impl Model<'_> {
             "lvs_method" => draft.method = self.method(inner).unwrap_or(draft.method),
             "ops" => draft.one_packet = Some(inner.place()),
             "persistence_engine" => {
-                let named = Self::name(inner).and_then(|word| self.findings.choice(word, "engine", &ENGINES));
+                let named = Self::name(inner)
+                    .and_then(|word| self.findings.choice(word, "engine", &PERSISTENCE_ENGINES));
                 draft.engine = named.map(|name| (name.to_owned(), inner.whole()));
             }
             "persistence_timeout" => {
@@ -169,7 +159,7 @@ impl Model<'_> {
             }
             "ip_family" => draft.family = Self::name(inner).and_then(|word| self.family(word)),
             name => {
-                let flag = FLAGS.iter().find(|(flag, ..)| *flag == name);
+                let flag = SCHEDULER_FLAGS.iter().find(|(flag, ..)| *flag == name);
                 draft.flags.extend(flag.map(|&(name, bit, of)| (name, bit, of, inner.place())));
             }
         }
