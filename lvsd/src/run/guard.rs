@@ -1,9 +1,12 @@
 //! What the daemon changed and must put back, whatever happens in between.
+//!
+//! What a predecessor left that ended without a word is put back only by a daemon that has started: until then it goes
+//! on forwarding the connections it has, and the next one that is started takes it over.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use lvs_forward::io::xdp::{Mode, Pins, Program, ProgramError};
+use lvs_forward::io::xdp::{Mode, Pins, Program, ProgramError, is_on};
 use lvs_netcfg::{Error, Host, Role, RoleName, Undone};
 
 /// The XDP program on its interfaces, with its names; dropping it takes it off.
@@ -11,6 +14,8 @@ use lvs_netcfg::{Error, Host, Role, RoleName, Undone};
 pub(super) struct Attached {
     program: Arc<Program>,
     interfaces: Vec<String>,
+    /// Those on which a predecessor had left its program.
+    inherited: Vec<String>,
     pins: Option<Pins>,
     stays: bool,
 }
@@ -18,7 +23,7 @@ pub(super) struct Attached {
 impl Attached {
     /// Attaches nothing yet.
     pub(super) const fn new(program: Arc<Program>) -> Self {
-        Self { program, interfaces: Vec::new(), pins: None, stays: false }
+        Self { program, interfaces: Vec::new(), inherited: Vec::new(), pins: None, stays: false }
     }
 
     /// Attaches the program to one more interface.
@@ -26,9 +31,16 @@ impl Attached {
     /// # Errors
     /// The program's own; those attached before stay so.
     pub(super) fn attach(&mut self, interface: &str, wish: Option<Mode>) -> Result<Mode, ProgramError> {
+        let is_inherited = is_on(interface)?;
         let mode = self.program.attach(interface, wish)?;
-        self.interfaces.push(interface.to_owned());
+        let list = if is_inherited { &mut self.inherited } else { &mut self.interfaces };
+        list.push(interface.to_owned());
         Ok(mode)
+    }
+
+    /// The daemon has started: what a predecessor left is its own.
+    pub(super) fn own(&mut self) {
+        self.interfaces.append(&mut self.inherited);
     }
 
     /// Gives the program and its maps names in a file system at `directory`. Says what keeps the flows from now on.
@@ -64,7 +76,8 @@ impl Drop for Attached {
                 tracing::warn!(%error, interface, "the XDP program could not be detached");
             }
         }
-        if let Some(error) = self.pins.take().and_then(|pins| pins.remove().err()) {
+        let pins = self.pins.take().filter(|_| self.inherited.is_empty());
+        if let Some(error) = pins.and_then(|pins| pins.remove().err()) {
             tracing::warn!(%error, "the bpf file system could not be removed");
         }
     }
@@ -78,11 +91,12 @@ pub(super) struct HostSetUp {
 }
 
 impl HostSetUp {
-    /// Sets the host up for a role; `None` leaves it as it is (a predecessor's set-up is put back then).
+    /// Sets the host up for a role; `None` leaves it as it is (a predecessor's set-up is put back then). What is
+    /// `inherited` stays as it is set up until the daemon has started.
     ///
     /// # Errors
     /// The host refuses; what had been changed is put back.
-    pub(super) fn apply(role: Option<&Role>, journal: &Path) -> Result<Self, Error> {
+    pub(super) fn apply(role: Option<&Role>, journal: &Path, inherited: bool) -> Result<Self, Error> {
         let mut host = Host::open(journal)?;
         let changes = if let Some(role) = role {
             host.apply(role)?
@@ -93,7 +107,12 @@ impl HostSetUp {
         for change in changes {
             tracing::info!(command = change.commands().join(" && "), "host set up");
         }
-        Ok(Self { journal: journal.to_owned(), stays: false })
+        Ok(Self { journal: journal.to_owned(), stays: inherited })
+    }
+
+    /// The daemon has started: what a predecessor left is its own.
+    pub(super) fn own(&mut self) {
+        self.stays = false;
     }
 
     /// Leaves the host as it is set up, for a successor.

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! start: lock interfaces, bind socket, load services, set up host, attach XDP, open sockets, start workers
-//! stop:  workers, XDP, host, socket -- the other way round, also where a step of the start fails
+//! stop:  workers, XDP, host, socket -- the other way round, also where a step of the start fails; but then the
+//!        XDP program and the host's set-up stay where a predecessor had left its own
 //! ```
 //!
 //! Threads: the main one follows the host and lets time pass, one answers the control socket, and each worker has
@@ -54,7 +55,8 @@ const LOOK_AFTER: Duration = Duration::from_secs(5);
 /// Runs the daemon until a signal ends it.
 ///
 /// # Errors
-/// It could not be started, and everything is as it was; or it had to stop.
+/// It could not be started, and everything is as it was, save that what a predecessor left may be this one's now and
+/// waits for the next; or it had to stop.
 pub fn run(config: Config, files: Files) -> Result<(), RunError> {
     let (waker, mut wakened) = UnixStream::pair().map_err(RunError::Signals)?;
     for end in [&waker, &wakened] {

@@ -11,7 +11,7 @@ use std::thread::{self, JoinHandle};
 use lvs_forward::Drops;
 use lvs_forward::io::tun::{Tun, TunError};
 use lvs_forward::io::xdp::{
-    DeviceConfig, Families, Mode, OpenError, Pins, PortConfig, Program, ProgramError, XdpDevice,
+    DeviceConfig, Families, Mode, OpenError, Pins, PortConfig, Program, ProgramError, XdpDevice, is_on,
 };
 use lvs_forward::io::{HostDevice, PacketIo};
 use lvs_netcfg::{Diversion, HostView, Watcher};
@@ -133,9 +133,7 @@ pub(super) fn start(
     let names = directory(&socket).join(PINS);
     let program = Arc::new(load_program(config, flows, &names)?);
 
-    let lasting = without_virtual(&config.host, &config.vrrp);
-    let role = (!lasting.is_empty()).then(|| host::role_of(&lasting, &config.interfaces));
-    let host = HostSetUp::apply(role.as_ref(), &journal(&socket)).map_err(RunError::Host)?;
+    let mut host = set_up_host(config, &socket)?;
     // A service's address is the host's from here on; no packet may find it a stranger's.
     watcher.update().map_err(RunError::Follow)?;
     control.follow(watcher.view());
@@ -204,6 +202,8 @@ pub(super) fn start(
     let closed = Arc::new(AtomicBool::new(false));
     let answering = answer(server, Arc::clone(&control), asker, Arc::clone(stop), Arc::clone(&closed));
     let answering = answering.map_err(RunError::Thread)?;
+    attached.own();
+    host.own();
     Ok(Daemon {
         vrrp,
         pulses,
@@ -231,6 +231,17 @@ fn load_program(config: &Config, flows: Option<Families>, names: &Path) -> Resul
         Some(flows) => Program::take_over(&config.interfaces, flows, Pins::find(names).as_ref()),
         None => Program::load(),
     }
+}
+
+/// The host, set up for what the configuration says. Where a predecessor's program is on an interface, so is its set-up.
+fn set_up_host(config: &Config, socket: &Path) -> Result<HostSetUp, RunError> {
+    let lasting = without_virtual(&config.host, &config.vrrp);
+    let role = (!lasting.is_empty()).then(|| host::role_of(&lasting, &config.interfaces));
+    let mut is_inherited = false;
+    for interface in &config.interfaces {
+        is_inherited |= is_on(interface)?;
+    }
+    HostSetUp::apply(role.as_ref(), &journal(socket), is_inherited).map_err(RunError::Host)
 }
 
 /// Checks the real servers, where checks are declared; those that serve are in their services when this returns.

@@ -180,6 +180,15 @@ fn replace(xdp: &Xdp<'_>, index: i32, predecessor: &Occupant) -> libbpf_rs::Resu
     }
 }
 
+/// Whether a director's program is on an interface: a predecessor's, where no director serves it.
+///
+/// # Errors
+/// [`ProgramError::Interface`], [`ProgramError::Attach`]
+pub fn is_on(interface: &str) -> Result<bool, ProgramError> {
+    let occupant = occupant(interface, index(interface)?)?;
+    Ok(occupant.is_some_and(|occupant| occupant.name == super::program::NAME))
+}
+
 /// Takes a director's program off an interface that no director serves any more; false when there is none.
 ///
 /// # Errors

@@ -35,7 +35,7 @@ mod table;
 mod trial;
 mod umem;
 
-pub use attach::{Mode, Occupant, take_off};
+pub use attach::{Mode, Occupant, is_on, take_off};
 pub use claims::{Claims, Endpoint, Marked, Prefix};
 pub use device::XdpDevice;
 pub use error::{OpenError, ProgramError};
