@@ -6,23 +6,14 @@
 #[path = "timelines/compare.rs"]
 mod compare;
 mod net;
+#[path = "timelines/recordings.rs"]
+mod recordings;
 #[path = "cached/script.rs"]
 mod script;
 
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
 
 use net::Net;
-
-fn recordings() -> Vec<PathBuf> {
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/timelines");
-    let both = [directory.join("more"), directory];
-    let files = both.iter().flat_map(|directory| std::fs::read_dir(directory).unwrap());
-    let files = files.map(|entry| entry.unwrap().path());
-    let mut files: Vec<_> = files.filter(|path| path.extension().is_some_and(|end| end == "jsonl")).collect();
-    files.sort();
-    files
-}
 
 /// A host with the interfaces of the recordings' director; what they are connected to takes redirected frames.
 fn stage() -> Net {
@@ -45,7 +36,7 @@ fn stage() -> Net {
 fn every_recording_is_answered_with_the_cache_as_without() {
     let net = stage();
     let (mut told, mut by_kernel, mut received) = (String::new(), 0, 0);
-    for path in recordings() {
+    for path in recordings::all() {
         let recorded = std::fs::read_to_string(&path).unwrap();
         let mut answer = Vec::new();
         let account = net

@@ -4,21 +4,11 @@
 mod net;
 
 use std::fs;
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::time::Duration;
 
-use net::Net;
 use net::trio::{self, DR, NAT, TUN, Way, bracketed};
-
-/// The network, with a director whose interfaces take redirected frames.
-fn build(ways: &[Way]) -> Net {
-    let net = trio::build(ways);
-    for leg in ["eth0", "eth1"].iter().take(if ways.contains(&NAT) { 2 } else { 1 }) {
-        net.run("router", &["ethtool", "-K", &format!("director{leg}"), "gro", "on"]).good();
-    }
-    net
-}
+use net::{Net, nat, pairs};
 
 fn body(net: &Net, megabytes: usize) -> String {
     let mut state: u64 = 0x2545_f491_4f6c_dd1d;
@@ -58,7 +48,8 @@ fn counted(net: &Net) -> (u64, u64) {
 }
 
 fn large_bodies(way: Way) {
-    let mut net = build(&[way]);
+    let mut net = trio::build(&[way]);
+    trio::take_redirects(&net, &[way]);
     trio::start_director(&mut net, &[way]);
     let hash = body(&net, 16);
     for vip in way.vips() {
@@ -107,84 +98,40 @@ fn tunnels_go_by_the_program_and_are_counted() {
     large_bodies(TUN);
 }
 
-/// A director of NAT whose services stand in a file, so that a successor has the same.
-fn configuration(net: &Net) -> String {
-    use std::fmt::Write as _;
-    let vip = NAT.vips()[0];
-    let mut text = "interfaces = [\"eth0\", \"eth1\"]\n".to_owned();
-    let _ = writeln!(text, "[[host.vip]]\naddress = \"{vip}\"\ninterface = \"eth0\"");
-    for (protocol, port) in [("tcp", 9), ("udp", 7)] {
-        let _ = writeln!(
-            text,
-            "[[service]]\nprotocol = \"{protocol}\"\naddress = \"{vip}:{port}\"\nscheduler = \"rr\""
-        );
-        for server in [1, 2] {
-            let rip = NAT.rips(server)[0];
-            let _ = writeln!(text, "[[service.server]]\naddress = \"{rip}\"\nmethod = \"nat\"");
-        }
-    }
-    let file = net.files.join("lvsd.toml");
-    fs::write(&file, text).unwrap();
-    file.to_str().unwrap().to_owned()
-}
-
-/// Sends a number on each connection and waits until each has sent it back.
-fn everybody_answers(streams: &mut [TcpStream], number: u64) {
-    for stream in &mut *streams {
-        stream.write_all(&number.to_be_bytes()).unwrap();
-    }
-    for (place, stream) in streams.iter_mut().enumerate() {
-        let mut back = [0; 8];
-        stream
-            .read_exact(&mut back)
-            .unwrap_or_else(|error| panic!("connection {place}, round {number}: {error}"));
-        assert_eq!(u64::from_be_bytes(back), number, "connection {place}");
-    }
-}
-
 #[test]
 #[ignore = "needs root"]
 fn a_killed_directors_connections_go_on_and_its_successor_takes_them_over() {
     const CONNECTIONS: usize = 1000;
-    let mut net = build(&[NAT]);
+    let mut net = nat::build();
     let before = net.snapshot("director");
-    let file = configuration(&net);
-    let mut echoes = Vec::new();
+    let file = nat::write_file(&net, &[("tcp", 9), ("udp", 7)], 1);
     for server in NAT.servers() {
-        let listener = net.host(&server).inside(|| TcpListener::bind("0.0.0.0:9")).unwrap().unwrap();
-        echoes.push(std::thread::spawn(move || echo_all(&listener, CONNECTIONS / 2)));
+        pairs::echo(&net, &server, 9);
     }
     net.run_director_with(&["-c", &file]);
     let service = SocketAddr::new(NAT.vips()[0], 9);
-    let connect = || {
-        let stream = TcpStream::connect_timeout(&service, Duration::from_secs(5)).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-        stream.set_nodelay(true).unwrap();
-        stream
-    };
     let mut streams: Vec<TcpStream> =
-        net.host("client").inside(|| (0..CONNECTIONS).map(|_| connect()).collect()).unwrap();
-    everybody_answers(&mut streams, 0);
+        (0..CONNECTIONS).map(|_| pairs::connect(&net, service).unwrap()).collect();
+    pairs::everybody_answers(&mut streams, 0).unwrap();
     net::wait_for("all connections are in the cache", || {
         net.status().cache.is_some_and(|cache| cache.flows == 2 * CONNECTIONS as u64)
     });
-    everybody_answers(&mut streams, 1);
+    pairs::everybody_answers(&mut streams, 1).unwrap();
 
     for round in 0..3_u64 {
         net.director.take().unwrap().kill();
         // Nobody is there, and everybody goes on.
         for number in 0..5 {
-            everybody_answers(&mut streams, 10 * round + number + 2);
+            pairs::everybody_answers(&mut streams, 10 * round + number + 2).unwrap();
         }
         net.run_director_with(&["-c", &file]);
-        everybody_answers(&mut streams, 10 * round + 8);
+        pairs::everybody_answers(&mut streams, 10 * round + 8).unwrap();
         let status = net.status();
         assert_eq!(status.connections, CONNECTIONS as u64, "{}", net.account());
         let listing = net.adm("-Lnc");
         assert_eq!(listing.matches("ESTABLISHED").count(), CONNECTIONS, "{listing}");
         // New ones are scheduled again.
-        let extra = net.host("client").inside(connect).unwrap();
-        drop(extra);
+        drop(pairs::connect(&net, service).unwrap());
     }
     let listing = net.adm("-Ln");
     assert!(listing.contains(&(CONNECTIONS / 2).to_string()), "{listing}");
@@ -193,27 +140,4 @@ fn a_killed_directors_connections_go_on_and_its_successor_takes_them_over() {
     net.assert_balanced();
     net.stop_director();
     net.assert_unchanged("director", &before);
-    drop(net);
-    drop(echoes);
-}
-
-/// Sends back what comes on so many connections, and on those that come later nothing.
-fn echo_all(listener: &TcpListener, count: usize) {
-    std::thread::scope(|scope| {
-        for (number, stream) in listener.incoming().enumerate() {
-            let Ok(mut stream) = stream else { return };
-            if number >= count {
-                return;
-            }
-            let echo = move || {
-                let mut bytes = [0; 64];
-                while let Ok(len @ 1..) = stream.read(&mut bytes) {
-                    if stream.write_all(&bytes[..len]).is_err() {
-                        return;
-                    }
-                }
-            };
-            std::thread::Builder::new().stack_size(64 << 10).spawn_scoped(scope, echo).unwrap();
-        }
-    });
 }

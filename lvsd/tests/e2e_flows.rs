@@ -4,21 +4,17 @@
 mod net;
 
 use std::fmt::Write as _;
-use std::fs;
 use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::time::{Duration, Instant};
 
-use net::trio::{self, NAT};
-use net::{Net, pairs};
+use net::trio::NAT;
+use net::{Net, nat, pairs};
 
 const PORT: u16 = 81;
 
-/// The network, with a director whose interfaces take redirected frames.
+/// The network, whose servers send back what comes over TCP.
 fn build() -> Net {
-    let net = trio::build(&[NAT]);
-    for leg in ["directoreth0", "directoreth1"] {
-        net.run("router", &["ethtool", "-K", leg, "gro", "on"]).good();
-    }
+    let net = nat::build();
     for server in NAT.servers() {
         pairs::echo(&net, &server, PORT);
     }
@@ -27,23 +23,7 @@ fn build() -> Net {
 
 /// A file with a service of TCP, echoed, and one of UDP; the servers have this weight.
 fn write_file(net: &Net, weight: u32) -> String {
-    let vip = NAT.vips()[0];
-    let mut text = "interfaces = [\"eth0\", \"eth1\"]\n".to_owned();
-    let _ = writeln!(text, "[[host.vip]]\naddress = \"{vip}\"\ninterface = \"eth0\"");
-    for (protocol, port) in [("tcp", PORT), ("udp", 7)] {
-        let service = format!("protocol = \"{protocol}\"\naddress = \"{vip}:{port}\"\nscheduler = \"rr\"");
-        let _ = writeln!(text, "[[service]]\n{service}");
-        for server in [1, 2] {
-            let rip = NAT.rips(server)[0];
-            let _ = writeln!(
-                text,
-                "[[service.server]]\naddress = \"{rip}\"\nmethod = \"nat\"\nweight = {weight}"
-            );
-        }
-    }
-    let file = net.files.join("lvsd.toml");
-    fs::write(&file, text).unwrap();
-    file.to_str().unwrap().to_owned()
+    nat::write_file(net, &[("tcp", PORT), ("udp", 7)], weight)
 }
 
 fn connect(net: &Net, count: usize) -> Vec<TcpStream> {
@@ -218,9 +198,7 @@ fn replies_of_nat_come_by_other_queues_than_their_requests() {
     let _ = writeln!(text, "[[host.vip]]\naddress = \"{vip}\"\ninterface = \"eth0\"");
     let _ = writeln!(text, "[[service]]\nprotocol = \"tcp\"\naddress = \"{vip}:{PORT}\"\nscheduler = \"rr\"");
     let _ = writeln!(text, "[[service.server]]\naddress = \"10.66.2.11\"\nmethod = \"nat\"");
-    let file = net.files.join("lvsd.toml");
-    fs::write(&file, text).unwrap();
-    let file = file.to_str().unwrap().to_owned();
+    let file = net.write_file(&text);
     let service: SocketAddr = format!("{vip}:{PORT}").parse().unwrap();
     let mut streams = Vec::new();
     for cached in ["off", "on"] {

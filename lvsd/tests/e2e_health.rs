@@ -70,13 +70,12 @@ fn end_nginx(net: &Net, host: &str, signal: &str) {
 /// A director before two servers.
 fn start(configuration: fn(&Net) -> String) -> Net {
     let mut net = trio::build(&[NAT]);
-    let file = net.files.join("lvsd.toml");
-    fs::write(&file, configuration(&net)).unwrap();
+    let file = net.write_file(&configuration(&net));
     let journal = net.files.join("director-journal").display().to_string();
     let vip = NAT.vips()[0].to_string();
     let host = [LVSD, "host", "director", "apply", "--journal", &journal, "--dev", "eth0", "--vip", &vip];
     net.run("director", &host).good();
-    net.run_director_with(&["-c", file.to_str().unwrap()]);
+    net.run_director_with(&["-c", &file]);
     net
 }
 

@@ -151,9 +151,8 @@ fn a_server_whose_link_is_down_spoils_only_its_own_connections() {
 fn a_director_that_ends_leaves_the_host_as_it_was() {
     let mut net = trio::build(&[NAT]);
     let before = net.snapshot("director");
-    let file = net.files.join("lvsd.toml");
-    std::fs::write(&file, configuration()).unwrap();
-    let args = ["-c", file.to_str().unwrap()];
+    let file = net.write_file(&configuration());
+    let args = ["-c", &file];
 
     for _ in 0..2 {
         net.run_director_with(&args);
@@ -173,9 +172,8 @@ fn a_director_that_ends_leaves_the_host_as_it_was() {
 fn a_director_that_was_killed_is_never_taken_for_a_refusal_and_its_successor_serves_at_once() {
     let mut net = trio::build(&[NAT]);
     let before = net.snapshot("director");
-    let file = net.files.join("lvsd.toml");
-    std::fs::write(&file, configuration()).unwrap();
-    let args = ["-c", file.to_str().unwrap()];
+    let file = net.write_file(&configuration());
+    let args = ["-c", &file];
     let mut shell = Shell::open(&net);
     net.run_director_with(&args);
     ask(&net, NAT).unwrap();

@@ -3,37 +3,18 @@
 
 mod net;
 
-use std::fmt::Write as _;
-use std::fs;
 use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use net::trio::{self, NAT};
-use net::{Net, pairs};
+use net::trio::NAT;
+use net::{Net, nat, pairs};
 
 const PORT: u16 = 81;
 const CONNECTIONS: usize = 30;
 const KILLS: u64 = 100;
 /// All of it takes no longer than this, however slow the machine: then there are fewer kills, and that is told.
 const PATIENCE: Duration = Duration::from_secs(80);
-
-fn configuration(net: &Net) -> String {
-    let vip = NAT.vips()[0];
-    let mut text = "interfaces = [\"eth0\", \"eth1\"]\n".to_owned();
-    let _ = writeln!(text, "[[host.vip]]\naddress = \"{vip}\"\ninterface = \"eth0\"");
-    for (protocol, port) in [("tcp", PORT), ("udp", 7)] {
-        let service = format!("protocol = \"{protocol}\"\naddress = \"{vip}:{port}\"\nscheduler = \"rr\"");
-        let _ = writeln!(text, "[[service]]\n{service}");
-        for server in [1, 2] {
-            let rip = NAT.rips(server)[0];
-            let _ = writeln!(text, "[[service.server]]\naddress = \"{rip}\"\nmethod = \"nat\"");
-        }
-    }
-    let file = net.files.join("lvsd.toml");
-    fs::write(&file, text).unwrap();
-    file.to_str().unwrap().to_owned()
-}
 
 /// Counts the resets that come to a host.
 fn count_resets(net: &Net, host: &str) {
@@ -74,10 +55,7 @@ fn is_served_anew(net: &Net) -> bool {
 #[test]
 #[ignore = "needs root"]
 fn a_director_killed_a_hundred_times_at_any_moment_breaks_no_connection() {
-    let mut net = trio::build(&[NAT]);
-    for leg in ["directoreth0", "directoreth1"] {
-        net.run("router", &["ethtool", "-K", leg, "gro", "on"]).good();
-    }
+    let mut net = nat::build();
     let hosts = ["client".to_owned(), NAT.servers()[0].clone(), NAT.servers()[1].clone()];
     for host in &hosts {
         count_resets(&net, host);
@@ -86,7 +64,7 @@ fn a_director_killed_a_hundred_times_at_any_moment_breaks_no_connection() {
         pairs::echo(&net, &server, PORT);
     }
     let before = net.snapshot("director");
-    let file = configuration(&net);
+    let file = nat::write_file(&net, &[("tcp", PORT), ("udp", 7)], 1);
     let args = ["-c", &file];
     let service = SocketAddr::new(NAT.vips()[0], PORT);
     net.run_director_with(&args);

@@ -100,14 +100,13 @@ fn start() -> Net {
 fn start_with(rp_filter: &str) -> Net {
     let mut net = trio::build(&WAYS);
     net.host("director").sysctl("ipv4/conf/all/rp_filter", rp_filter).unwrap();
-    let file = net.files.join("lvsd.toml");
-    fs::write(&file, configuration()).unwrap();
+    let file = net.write_file(&configuration());
     let journal = net.files.join("director-journal").display().to_string();
     let mut host = vec![LVSD, "host", "director", "apply", "--journal", &journal, "--dev", "eth0"];
     let vips: Vec<String> = WAYS.into_iter().flat_map(Way::vips).map(|vip| vip.to_string()).collect();
     host.extend(vips.iter().flat_map(|vip| ["--vip", vip.as_str()]));
     net.run("director", &host).good();
-    net.run_director_with(&["-c", file.to_str().unwrap()]);
+    net.run_director_with(&["-c", &file]);
     net
 }
 

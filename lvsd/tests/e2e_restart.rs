@@ -3,44 +3,19 @@
 
 mod net;
 
-use std::fmt::Write as _;
 use std::fs;
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use net::trio::{self, NAT};
-use net::{Net, pairs};
-
-/// The network, with a director whose interfaces take redirected frames.
-fn build() -> Net {
-    let net = trio::build(&[NAT]);
-    for leg in ["directoreth0", "directoreth1"] {
-        net.run("router", &["ethtool", "-K", leg, "gro", "on"]).good();
-    }
-    net
-}
-
-/// A file with the service's address, and a service on port 81 with both servers.
-fn configuration(net: &Net) -> String {
-    let vip = NAT.vips()[0];
-    let mut text = "interfaces = [\"eth0\", \"eth1\"]\n".to_owned();
-    let _ = writeln!(text, "[[host.vip]]\naddress = \"{vip}\"\ninterface = \"eth0\"");
-    let _ = writeln!(text, "[[service]]\nprotocol = \"tcp\"\naddress = \"{vip}:81\"\nscheduler = \"rr\"");
-    for server in [1, 2] {
-        let rip = NAT.rips(server)[0];
-        let _ = writeln!(text, "[[service.server]]\naddress = \"{rip}\"\nmethod = \"nat\"");
-    }
-    let file = net.files.join("lvsd.toml");
-    fs::write(&file, text).unwrap();
-    file.to_str().unwrap().to_owned()
-}
+use net::trio::NAT;
+use net::{Net, nat, pairs};
 
 #[test]
 #[ignore = "needs root"]
 fn a_crash_loses_no_service_no_change_and_no_persistence() {
-    let mut net = build();
+    let mut net = nat::build();
     let before = net.snapshot("director");
-    let file = configuration(&net);
+    let file = nat::write_file(&net, &[("tcp", 81)], 1);
     let vip = NAT.vips()[0];
     let [first, second] = [1, 2].map(|server| NAT.rips(server)[0]);
     net.run_director_with(&["-c", &file]);
@@ -122,10 +97,10 @@ fn cached(net: &Net) -> TcpStream {
 #[test]
 #[ignore = "needs root"]
 fn what_a_killed_director_left_is_removed_on_demand_and_not_while_one_lives() {
-    let mut net = build();
+    let mut net = nat::build();
     echo(&net);
     let before = net.snapshot("director");
-    let file = configuration(&net);
+    let file = nat::write_file(&net, &[("tcp", 81)], 1);
     net.run_director_with(&["-c", &file]);
     let _stream = cached(&net);
     let refused = net.run("director", &[net::LVSD, "clean"]);
@@ -155,10 +130,10 @@ fn what_a_killed_director_left_is_removed_on_demand_and_not_while_one_lives() {
 #[test]
 #[ignore = "needs root"]
 fn a_director_that_hands_over_leaves_its_connections_to_the_program_and_to_its_successor() {
-    let mut net = build();
+    let mut net = nat::build();
     echo(&net);
     let before = net.snapshot("director");
-    let file = configuration(&net);
+    let file = nat::write_file(&net, &[("tcp", 81)], 1);
     net.run_director_with(&["-c", &file]);
     net.adm(&format!("-A -u {}:5 -s rr", NAT.vips()[0]));
     let mut stream = cached(&net);
@@ -178,10 +153,10 @@ fn a_director_that_hands_over_leaves_its_connections_to_the_program_and_to_its_s
 #[test]
 #[ignore = "needs root"]
 fn a_director_that_drains_takes_no_connection_and_ends_with_the_last_one() {
-    let mut net = build();
+    let mut net = nat::build();
     echo(&net);
     let before = net.snapshot("director");
-    let file = configuration(&net);
+    let file = nat::write_file(&net, &[("tcp", 81)], 1);
     net.run_director_with(&["-c", &file]);
     let mut stream = cached(&net);
     let began = Instant::now();

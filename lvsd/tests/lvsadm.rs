@@ -1,40 +1,24 @@
 //! The program `lvsadm` itself, against a control socket.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should end")]
 
+#[path = "net/place.rs"]
+mod place;
+
 use std::{
     io::Write,
     net::{IpAddr, Ipv4Addr},
     os::unix::{fs::PermissionsExt, process::CommandExt},
-    path::{Path, PathBuf},
+    path::Path,
     process::{Child, Command, Output, Stdio},
     time::{Duration, Instant},
 };
+
+use place::Place;
 
 use lvsd::{
     control::Server,
     message::{Request, Response, ServiceId, ServiceListing, Stats, Transport, VirtualService},
 };
-
-/// A socket in a directory of the test's own, removed afterwards.
-struct Place(PathBuf);
-
-impl Place {
-    fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("lvsadm-{name}-{}", std::process::id()));
-        std::fs::create_dir_all(&path).unwrap();
-        Self(path)
-    }
-
-    fn socket(&self) -> PathBuf {
-        self.0.join("lvsd.sock")
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
 
 fn services(count: u32) -> Response {
     let services = (0..count).map(|n| ServiceListing {
@@ -91,9 +75,9 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_lvsadm");
 
 #[test]
 fn under_the_name_ipvsadm_it_does_and_says_the_same() {
-    let place = Place::new("name");
+    let place = Place::new();
     let mut server = Server::bind(&place.socket()).unwrap();
-    let renamed = place.0.join("ipvsadm");
+    let renamed = place.path().join("ipvsadm");
     std::os::unix::fs::symlink(PROGRAM, &renamed).unwrap();
     for args in [&["-Ln"][..], &["-X"], &["-A"], &["-C"], &[]] {
         let (one, asked) = finish(lvsadm(Path::new(PROGRAM), &place.socket(), args), &mut server, 1);
@@ -105,7 +89,7 @@ fn under_the_name_ipvsadm_it_does_and_says_the_same() {
 
 #[test]
 fn rules_go_from_standard_input_to_the_daemon_in_their_order() {
-    let place = Place::new("restore");
+    let place = Place::new();
     let mut server = Server::bind(&place.socket()).unwrap();
     let mut child = lvsadm(Path::new(PROGRAM), &place.socket(), &["-R"]);
     child.stdin.take().unwrap().write_all(b"-C\n-A -t 10.0.0.1:80 -s rr\n-Z\n").unwrap();
@@ -117,7 +101,7 @@ fn rules_go_from_standard_input_to_the_daemon_in_their_order() {
 
 #[test]
 fn a_reader_that_goes_away_is_no_reason_to_complain() {
-    let place = Place::new("pipe");
+    let place = Place::new();
     let mut server = Server::bind(&place.socket()).unwrap();
     let mut child = lvsadm(Path::new(PROGRAM), &place.socket(), &["-Ln"]);
     drop(child.stdout.take());
@@ -128,8 +112,8 @@ fn a_reader_that_goes_away_is_no_reason_to_complain() {
 
 #[test]
 fn without_a_daemon_it_says_where_it_looked_and_what_to_start() {
-    let place = Place::new("nobody");
-    let named = place.0.join("named.sock");
+    let place = Place::new();
+    let named = place.path().join("named.sock");
     let option = format!("--socket={}", named.display());
     for args in [&["-Ln"][..], &["-Ln", option.as_str()]] {
         let child = lvsadm(Path::new(PROGRAM), &place.socket(), args);
@@ -144,9 +128,9 @@ fn without_a_daemon_it_says_where_it_looked_and_what_to_start() {
 #[test]
 #[ignore = "needs root"]
 fn a_stranger_is_refused_by_the_sockets_mode_and_by_the_daemon_itself() {
-    let place = Place::new("stranger");
+    let place = Place::new();
     let mut server = Server::bind(&place.socket()).unwrap();
-    let program = place.0.join("lvsadm");
+    let program = place.path().join("lvsadm");
     std::fs::copy(PROGRAM, &program).unwrap();
     for mode in [0o660, 0o666] {
         std::fs::set_permissions(place.socket(), std::fs::Permissions::from_mode(mode)).unwrap();

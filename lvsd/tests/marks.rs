@@ -2,9 +2,12 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "the functions around the tests are tests too")]
 
+#[path = "net/place.rs"]
+mod place;
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 use std::thread;
@@ -16,27 +19,7 @@ use lvsd::director::Plane;
 use lvsd::lab::namespace::Namespace;
 use lvsd::lab::process::Process;
 use lvsd::services::Registry;
-
-/// A directory of the test's own, removed afterwards.
-struct Place(PathBuf);
-
-impl Place {
-    fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("lvsd-marks-{name}-{}", std::process::id()));
-        std::fs::create_dir_all(&path).unwrap();
-        Self(path)
-    }
-
-    fn socket(&self) -> PathBuf {
-        self.0.join("lvsd.sock")
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
+use place::Place;
 
 fn lvsd(socket: &Path, args: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_lvsd"));
@@ -53,8 +36,8 @@ struct Desk {
 }
 
 impl Desk {
-    fn new(name: &str) -> Self {
-        let place = Place::new(name);
+    fn new() -> Self {
+        let place = Place::new();
         let mut registry = Registry::new(Arc::new(Plane::new(1, 10, 1)), 1);
         registry.set_served(vec!["eth0".to_owned(), "eth1".to_owned()]);
         Self { server: Server::bind(&place.socket()).unwrap(), place, registry }
@@ -85,7 +68,7 @@ impl Desk {
 
 #[test]
 fn rules_are_added_listed_and_removed() {
-    let mut desk = Desk::new("desk");
+    let mut desk = Desk::new();
     assert_eq!(desk.done("mark list"), "no packet is marked\n");
     assert_eq!(desk.done("mark add 1 --destination 192.0.2.10 --protocol tcp --ports 80,8000-8100"), "");
     desk.done("mark add 2 --destination 2001:db8::1/64 --source fd00::/8 --source-ports 1024-65535");
@@ -108,7 +91,7 @@ fn rules_are_added_listed_and_removed() {
 
 #[test]
 fn what_cannot_be_is_refused_and_changes_nothing() {
-    let mut desk = Desk::new("refused");
+    let mut desk = Desk::new();
     desk.done("mark add 1 --destination 192.0.2.10 --ports 80");
     let before = desk.done("mark list");
     for (args, status, why) in [
@@ -191,7 +174,7 @@ impl Site {
     fn new() -> Self {
         let host = |name| Namespace::create(&format!("lvst-{}-{name}", std::process::id())).unwrap();
         let hosts = ["client", "director", "one", "two"].map(host).into();
-        let mut site = Self { director: None, hosts, place: Place::new("site") };
+        let mut site = Self { director: None, hosts, place: Place::new() };
         let [client, director, one, two] = site.hosts.as_slice() else { panic!("four hosts") };
         for (number, host) in [client, one, two].into_iter().enumerate() {
             let far = host.name();
@@ -225,12 +208,12 @@ impl Site {
     }
 
     fn start(&mut self) {
-        let file = self.place.0.join("lvsd.toml");
+        let file = self.place.path().join("lvsd.toml");
         std::fs::write(&file, CONFIGURATION).unwrap();
         let args = ["run", "-c", file.to_str().unwrap(), "--socket"].map(str::to_owned);
         let args = [&args[..], &[self.place.socket().display().to_string()]].concat();
         let program = Path::new(env!("CARGO_BIN_EXE_lvsd"));
-        let log = self.place.0.join("lvsd.log");
+        let log = self.place.path().join("lvsd.log");
         let mut director = Process::start(&self.hosts[1], program, &args, log).unwrap();
         let deadline = Instant::now() + Duration::from_secs(20);
         while !lvsd(&self.place.socket(), "status").output().unwrap().status.success() {

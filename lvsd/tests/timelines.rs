@@ -9,10 +9,12 @@
 
 #[path = "timelines/compare.rs"]
 mod compare;
+#[path = "timelines/recordings.rs"]
+mod recordings;
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Recordings that are not answered equally yet.
 const KNOWN_GAPS: &[&str] = &[];
@@ -20,16 +22,6 @@ const KNOWN_GAPS: &[&str] = &[];
 /// How many recordings there are, and how many more.
 const RECORDINGS: usize = 70;
 const MORE: usize = 58;
-
-fn recordings() -> Vec<PathBuf> {
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/timelines");
-    let both = [directory.join("more"), directory];
-    let files = both.iter().flat_map(|directory| std::fs::read_dir(directory).unwrap());
-    let files = files.map(|entry| entry.unwrap().path());
-    let mut files: Vec<_> = files.filter(|path| path.extension().is_some_and(|end| end == "jsonl")).collect();
-    files.sort();
-    files
-}
 
 /// The differences between a recording and our answer to it. The accounts must balance in any case.
 fn differences(path: &Path) -> Vec<String> {
@@ -44,7 +36,7 @@ fn differences(path: &Path) -> Vec<String> {
 fn every_recording_is_answered_as_the_kernel_did() {
     let mut different = BTreeSet::new();
     let mut told = String::new();
-    for path in recordings() {
+    for path in recordings::all() {
         let name = path.file_stem().unwrap().to_string_lossy().into_owned();
         let found = differences(&path);
         if !found.is_empty() {
@@ -59,5 +51,5 @@ fn every_recording_is_answered_as_the_kernel_did() {
 
 #[test]
 fn no_recording_is_missing() {
-    assert_eq!(recordings().len(), RECORDINGS + MORE);
+    assert_eq!(recordings::all().len(), RECORDINGS + MORE);
 }

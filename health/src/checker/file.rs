@@ -77,21 +77,22 @@ mod tests {
 
     #[test]
     fn a_file_that_holds_no_number_counts_as_zero() {
-        let path = std::env::temp_dir().join(format!("lvs-health-file-{}", std::process::id()));
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("number");
         let with = |text: &str| {
             std::fs::write(&path, text).unwrap();
             number(&FileCheck { path: path.clone(), ..check(1, false, true) })
         };
         let read: Vec<i64> =
             ["12\n", " -3 x", "", "down", "99999999999", "+4"].map(with).into_iter().collect();
-        std::fs::remove_file(&path).unwrap();
         assert_eq!(read, [12, -3, 0, 0, 0, 4]);
         assert_eq!(number(&check(1, false, true)), 0);
     }
 
     #[test]
     fn what_is_no_file_counts_as_zero_and_is_not_waited_for() {
-        let pipe = std::env::temp_dir().join(format!("lvs-health-pipe-{}", std::process::id()));
+        let directory = tempfile::tempdir().unwrap();
+        let pipe = directory.path().join("pipe");
         nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
         let (tell, told) = std::sync::mpsc::channel();
         let paths = [pipe.clone(), "/dev/zero".into(), "/".into(), "/dev/null".into()];
@@ -100,7 +101,6 @@ mod tests {
             let _ = tell.send(read);
         });
         let read = told.recv_timeout(std::time::Duration::from_secs(10));
-        std::fs::remove_file(&pipe).unwrap();
         assert_eq!(read, Ok([0; 4]));
     }
 }

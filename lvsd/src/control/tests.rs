@@ -7,10 +7,11 @@ use std::{
         net::{UnixListener, UnixStream},
     },
     path::PathBuf,
-    sync::atomic::{AtomicU32, Ordering},
     thread,
     time::{Duration, Instant},
 };
+
+use tempfile::TempDir;
 
 use super::*;
 use crate::{
@@ -19,23 +20,15 @@ use crate::{
 };
 
 /// A directory of the test's own, removed afterwards.
-struct Place(PathBuf);
+struct Place(TempDir);
 
 impl Place {
     fn new() -> Self {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        Self(std::env::temp_dir().join(format!("lvsd-control-{}-{count}", std::process::id())))
+        Self(tempfile::tempdir().unwrap())
     }
 
     fn socket(&self) -> PathBuf {
-        self.0.join("deep").join("lvsd.sock")
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
+        self.0.path().join("deep").join("lvsd.sock")
     }
 }
 

@@ -153,10 +153,8 @@ mod tests {
 
     #[test]
     fn a_file_takes_the_old_ones_place_and_a_link_in_the_way_is_not_followed() {
-        let directory = std::env::temp_dir().join(format!("lvsd-proc-{}", std::process::id()));
-        fs::create_dir_all(&directory).unwrap();
-        let (path, beside, other) =
-            (directory.join("ip_vs"), directory.join("ip_vs.new"), directory.join("other"));
+        let directory = tempfile::tempdir().unwrap();
+        let [path, beside, other] = ["ip_vs", "ip_vs.new", "other"].map(|name| directory.path().join(name));
         fs::write(&other, "other").unwrap();
         std::os::unix::fs::symlink(&other, &beside).unwrap();
         replace(&path, "first").unwrap();
@@ -165,6 +163,5 @@ mod tests {
         assert_eq!(fs::read_to_string(&path).unwrap(), "second");
         assert_eq!(fs::read_to_string(&other).unwrap(), "other");
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, MODE);
-        fs::remove_dir_all(&directory).unwrap();
     }
 }

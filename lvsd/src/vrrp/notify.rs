@@ -235,8 +235,8 @@ mod tests {
 
     #[test]
     fn pipes_and_scripts_are_told_as_keepalived_tells_them() {
-        let place = std::env::temp_dir().join(format!("lvsd-vrrp-notify-{}", std::process::id()));
-        std::fs::create_dir_all(&place).unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let place = directory.path();
         let fifo = Fifo { path: place.join("fifo"), reader: None };
         let globals = Globals { notify_fifos: vec![fifo.clone()], ..Globals::default() };
         let shell = |script: &str| Command {
@@ -267,7 +267,6 @@ mod tests {
         }
         drop(notifier);
         let scripts = std::fs::read_to_string(&said).unwrap();
-        let _ = std::fs::remove_dir_all(&place);
         assert_eq!(told, "INSTANCE \"VI 1\" MASTER 100\nINSTANCE \"VI 1\" MASTER_RX_LOWER_PRI 100\n");
         assert_eq!(scripts, "own 0\nany INSTANCE VI 1 MASTER 100\n");
     }

@@ -190,7 +190,8 @@ mod tests {
 
     #[test]
     fn readings_are_told_when_they_change_and_threads_end_when_dropped() {
-        let place = std::env::temp_dir().join(format!("lvsd-vrrp-file-{}", std::process::id()));
+        let directory = tempfile::tempdir().unwrap();
+        let place = directory.path().join("weight");
         std::fs::write(&place, "-20\n").unwrap();
         let mut declared = Declared::default();
         let weight = lvs_vrrp::declared::Weight { value: 1, is_reversed: false };
@@ -212,6 +213,5 @@ mod tests {
         assert!(receiver.recv_timeout(Duration::from_millis(300)).is_err(), "the same is left alone");
         watches.change(&Declared::default(), &tell);
         assert!(watches.0.is_empty());
-        let _ = std::fs::remove_file(place);
     }
 }

@@ -10,31 +10,31 @@ use lvs_health::declared::{Script, Sorry, Timing};
 use lvsd::health::{self, Health, VirtualServer};
 use lvsd::message::HealthListing;
 
+use tempfile::TempDir;
+
 use crate::table::{Table, declared, listener, real, timing, virtual_server, wait_for, weights};
 
 /// What programs wrote down when they were told of something.
-struct Diary(PathBuf);
+struct Diary(TempDir);
 
 impl Diary {
-    fn new(name: &str) -> Self {
-        Self(std::env::temp_dir().join(format!("lvsd-health-{name}-{}", std::process::id())))
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn path(&self) -> PathBuf {
+        self.0.path().join("diary")
     }
 
     /// A program that writes this down.
     fn entry(&self, what: &str) -> Script {
-        let text = format!("echo {what} >> {}", self.0.display());
+        let text = format!("echo {what} >> {}", self.path().display());
         Script { command: ["/bin/sh", "-c", &text].map(str::to_owned).to_vec(), user: None }
     }
 
     fn read(&self) -> Vec<String> {
-        let text = std::fs::read_to_string(&self.0).unwrap_or_default();
+        let text = std::fs::read_to_string(self.path()).unwrap_or_default();
         text.lines().map(str::to_owned).collect()
-    }
-}
-
-impl Drop for Diary {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.0);
     }
 }
 
@@ -84,7 +84,7 @@ fn what_is_suspended_is_checked_only_where_its_address_is() {
 #[test]
 fn those_that_asked_for_it_are_told_of_the_end() {
     let (_listening, one) = listener();
-    let diary = Diary::new("omega");
+    let diary = Diary::new();
     let mut server = virtual_server(80, &[one], timing());
     server.checked.policy.omega = true;
     server.checked.policy.quorum_down = Some(diary.entry("quorum"));
@@ -119,7 +119,7 @@ fn an_inhibited_server_keeps_its_place_with_weight_zero() {
 fn a_pessimists_server_is_let_in_by_its_first_success() {
     let (listening, one) = listener();
     drop(listening);
-    let diary = Diary::new("alpha");
+    let diary = Diary::new();
     let mut server = virtual_server(80, &[one], Timing { alpha: true, ..timing() });
     server.checked.servers[0].notify_up = Some(diary.entry("up"));
     server.checked.servers[0].notify_down = Some(diary.entry("down"));
@@ -136,7 +136,7 @@ fn a_pessimists_server_is_let_in_by_its_first_success() {
 fn the_quorum_comes_and_goes_on_either_side_of_its_hysteresis_and_is_told_of() {
     let three: Vec<(TcpListener, SocketAddr)> = (0..3).map(|_| listener()).collect();
     let addresses: Vec<SocketAddr> = three.iter().map(|(_, address)| *address).collect();
-    let diary = Diary::new("quorum");
+    let diary = Diary::new();
     let mut server = virtual_server(80, &addresses, timing());
     let policy = &mut server.checked.policy;
     (policy.quorum, policy.hysteresis) = (2, 1);
@@ -171,7 +171,7 @@ fn the_quorum_comes_and_goes_on_either_side_of_its_hysteresis_and_is_told_of() {
 #[test]
 fn who_goes_and_who_comes_is_told_of_once() {
     let (listening, one) = listener();
-    let diary = Diary::new("notify");
+    let diary = Diary::new();
     let mut server = virtual_server(80, &[one], timing());
     server.checked.servers[0].notify_up = Some(diary.entry("up"));
     server.checked.servers[0].notify_down = Some(diary.entry("down"));

@@ -6,6 +6,7 @@
 pub mod client;
 pub mod decap;
 pub mod echo;
+pub mod nat;
 pub mod pairs;
 pub mod process;
 pub mod site;
@@ -152,6 +153,13 @@ impl Net {
     pub fn echo(&mut self, host: &str, address: IpAddr, port: u16) {
         let echo = Echo::start(self.host(host), host, (address, port).into());
         self.echoes.push(echo);
+    }
+
+    /// Writes the director's configuration; the file's path.
+    pub fn write_file(&self, text: &str) -> String {
+        let file = self.files.join("lvsd.toml");
+        fs::write(&file, text).unwrap();
+        file.to_str().unwrap().to_owned()
     }
 
     /// The director's control socket.

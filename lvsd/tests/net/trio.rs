@@ -96,6 +96,14 @@ pub fn build(ways: &[Way]) -> Net {
     net
 }
 
+/// Has the interfaces of a director of these ways take redirected frames.
+pub fn take_redirects(net: &Net, ways: &[Way]) {
+    let legs = if ways.contains(&NAT) { &["eth0", "eth1"][..] } else { &["eth0"] };
+    for leg in legs {
+        net.run("router", &["ethtool", "-K", &format!("director{leg}"), "gro", "on"]).good();
+    }
+}
+
 /// Does on a real server's host what its administrator would.
 fn set_up(net: &Net, way: Way, server: &str) {
     if way == NAT {

@@ -2,24 +2,6 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 
 use super::*;
 
-/// A directory of its own for one test, removed with it.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("lvst-{}-{name}", std::process::id()));
-        let _ = fs::remove_dir_all(&path);
-        fs::create_dir(&path).unwrap();
-        Self(path)
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
 fn entry() -> Entry {
     let others = vec![("net/ipv4/conf/all/accept_redirects".to_owned(), "1".to_owned())];
     Entry {
@@ -31,8 +13,8 @@ fn entry() -> Entry {
 
 #[test]
 fn what_was_written_down_is_read_again() {
-    let scratch = Scratch::new("reread");
-    let directory = scratch.0.join("host");
+    let scratch = tempfile::tempdir().unwrap();
+    let directory = scratch.path().join("host");
     let mut journal = Journal::open(&directory, "director").unwrap();
     assert!(journal.entries().is_empty());
     journal.entries_mut().push(entry());
@@ -50,37 +32,37 @@ fn what_was_written_down_is_read_again() {
 
 #[test]
 fn a_journal_of_another_boot_is_forgotten() {
-    let scratch = Scratch::new("boot");
-    let mut journal = Journal::open(&scratch.0, "director").unwrap();
+    let scratch = tempfile::tempdir().unwrap();
+    let mut journal = Journal::open(scratch.path(), "director").unwrap();
     journal.entries_mut().push(entry());
     "another".clone_into(&mut journal.content.boot);
     journal.save().unwrap();
     drop(journal);
-    assert!(Journal::open(&scratch.0, "director").unwrap().entries().is_empty());
+    assert!(Journal::open(scratch.path(), "director").unwrap().entries().is_empty());
 }
 
 #[test]
 fn a_journal_about_another_namespace_is_refused() {
-    let scratch = Scratch::new("namespace");
-    let mut journal = Journal::open(&scratch.0, "director").unwrap();
+    let scratch = tempfile::tempdir().unwrap();
+    let mut journal = Journal::open(scratch.path(), "director").unwrap();
     journal.entries_mut().push(entry());
     journal.content.namespace += 1;
     journal.save().unwrap();
     drop(journal);
-    let error = Journal::open(&scratch.0, "director").unwrap_err().to_string();
+    let error = Journal::open(scratch.path(), "director").unwrap_err().to_string();
     assert!(error.contains("another network namespace"), "{error}");
 }
 
 #[test]
 fn a_link_in_the_journal_s_place_is_not_followed() {
-    let scratch = Scratch::new("link");
-    let elsewhere = scratch.0.join("elsewhere");
+    let scratch = tempfile::tempdir().unwrap();
+    let elsewhere = scratch.path().join("elsewhere");
     fs::write(&elsewhere, "{}").unwrap();
-    symlink(&elsewhere, scratch.0.join("director.json")).unwrap();
-    assert!(matches!(Journal::open(&scratch.0, "director"), Err(Error::Journal { .. })));
-    fs::remove_file(scratch.0.join("director.json")).unwrap();
-    symlink(&elsewhere, scratch.0.join("director.json.new")).unwrap();
-    let mut journal = Journal::open(&scratch.0, "director").unwrap();
+    symlink(&elsewhere, scratch.path().join("director.json")).unwrap();
+    assert!(matches!(Journal::open(scratch.path(), "director"), Err(Error::Journal { .. })));
+    fs::remove_file(scratch.path().join("director.json")).unwrap();
+    symlink(&elsewhere, scratch.path().join("director.json.new")).unwrap();
+    let mut journal = Journal::open(scratch.path(), "director").unwrap();
     journal.entries_mut().push(entry());
     journal.save().unwrap();
     assert_eq!(fs::read_to_string(&elsewhere).unwrap(), "{}");
@@ -88,19 +70,19 @@ fn a_link_in_the_journal_s_place_is_not_followed() {
 
 #[test]
 fn a_journal_others_can_write_is_refused() {
-    let scratch = Scratch::new("mode");
-    let path = scratch.0.join("director.json");
+    let scratch = tempfile::tempdir().unwrap();
+    let path = scratch.path().join("director.json");
     fs::write(&path, "{}").unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).unwrap();
-    assert!(matches!(Journal::open(&scratch.0, "director"), Err(Error::JournalContent { .. })));
+    assert!(matches!(Journal::open(scratch.path(), "director"), Err(Error::JournalContent { .. })));
 }
 
 #[test]
 fn a_broken_journal_is_an_error_with_its_name() {
-    let scratch = Scratch::new("broken");
-    let path = scratch.0.join("director.json");
+    let scratch = tempfile::tempdir().unwrap();
+    let path = scratch.path().join("director.json");
     fs::write(&path, "{\"version\": 1, ").unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
-    let error = Journal::open(&scratch.0, "director").unwrap_err().to_string();
+    let error = Journal::open(scratch.path(), "director").unwrap_err().to_string();
     assert!(error.contains("director.json"), "{error}");
 }

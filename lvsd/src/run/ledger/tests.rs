@@ -81,9 +81,9 @@ fn what_a_later_change_makes_needless_is_left_out_and_nothing_else() {
 
 #[test]
 fn a_successor_reads_what_was_written_however_much_there_was() {
-    let directory = std::env::temp_dir().join(format!("lvst-ledger-{}", std::process::id()));
-    fs::create_dir_all(&directory).unwrap();
-    let mut ledger = Ledger::open(&directory);
+    let scratch = tempfile::tempdir().unwrap();
+    let directory = scratch.path();
+    let mut ledger = Ledger::open(directory);
     assert_eq!(ledger.changes(), []);
     for round in 0..1000 {
         let server = server(u8::try_from(round % 7).unwrap(), round);
@@ -91,21 +91,20 @@ fn a_successor_reads_what_was_written_however_much_there_was() {
     }
     let length = fs::metadata(directory.join(NAME)).unwrap().len();
     assert!(length < 100_000, "{length} octets for seven servers");
-    let mut later = Ledger::open(&directory);
+    let mut later = Ledger::open(directory);
     assert_eq!(later.changes(), ledger.changes());
     assert_eq!(needed(later.changes().to_vec()).len(), 7);
 
     // A line that was not finished is not there.
     let mut file = File::options().append(true).open(directory.join(NAME)).unwrap();
     file.write_all(b"{\"request\":{\"fl").unwrap();
-    assert_eq!(Ledger::open(&directory).changes(), ledger.changes());
+    assert_eq!(Ledger::open(directory).changes(), ledger.changes());
     later.note(Change::Marks(Vec::new()));
-    assert_eq!(Ledger::open(&directory).changes().len(), ledger.changes().len() + 1);
+    assert_eq!(Ledger::open(directory).changes().len(), ledger.changes().len() + 1);
 
     let text = fs::read_to_string(directory.join(NAME)).unwrap();
     fs::write(directory.join(NAME), text.replacen(&boot(), "another", 1)).unwrap();
-    assert_eq!(Ledger::open(&directory).changes(), [], "the machine was started anew");
+    assert_eq!(Ledger::open(directory).changes(), [], "the machine was started anew");
     later.remove();
     assert!(!directory.join(NAME).exists());
-    fs::remove_dir_all(&directory).unwrap();
 }
