@@ -16,6 +16,12 @@ const KILLS: u64 = 100;
 /// All of it takes no longer than this, however slow the machine: then there are fewer kills, and that is told.
 const PATIENCE: Duration = Duration::from_secs(80);
 
+/// How long clients that come anew wait for a director that begins again: half of the times they do not wait longer.
+/// A machine that has other work as well is not held to it every single time.
+const NEW_AGAIN: Duration = Duration::from_millis(300);
+/// How long they wait at the most.
+const NEW_AT_LAST: Duration = Duration::from_secs(3);
+
 /// Counts the resets that come to a host.
 fn count_resets(net: &Net, host: &str) {
     let rules = "add table inet watch; \
@@ -89,7 +95,7 @@ fn a_director_killed_a_hundred_times_at_any_moment_breaks_no_connection() {
             kills += 1;
             let started = Instant::now();
             net.start_director(&args);
-            if kills % 20 == 0 {
+            if kills % 10 == 0 {
                 while !is_served_anew(&net) {
                     assert!(started.elapsed() < net::PATIENCE, "no new connection");
                 }
@@ -103,8 +109,10 @@ fn a_director_killed_a_hundred_times_at_any_moment_breaks_no_connection() {
         talking.join().unwrap().unwrap_or_else(|broken| panic!("after {kills} kills: {broken}"));
     });
     let rounds = rounds.into_inner();
+    waits.sort_unstable();
     println!("{kills} kills, {rounds} rounds of {CONNECTIONS}; new connections after {waits:?}");
-    assert!(waits.iter().all(|&wait| wait < Duration::from_secs(3)), "{waits:?}");
+    assert!(waits[waits.len() / 2] <= NEW_AGAIN, "{waits:?}");
+    assert!(waits.iter().all(|&wait| wait < NEW_AT_LAST), "{waits:?}");
     assert!(kills >= KILLS / 2 && rounds > kills, "{kills} kills, {rounds} rounds");
     net.director.take().unwrap().kill();
     net.run_director_with(&args);

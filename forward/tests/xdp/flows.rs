@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use lvs_conntrack::{FlowKey, Proto};
 use lvs_forward::io::xdp::{
-    Action, Egress, Families, Flow, FlowRewrite, FlowServer, IDENTITY, Inserted, Program, Trial,
+    Action, Egress, Families, Flow, FlowRewrite, FlowServer, IDENTITY, Inserted, Program, SERVERS, Trial,
 };
 use lvs_forward::rewrite::{complete_partial, gue_source_port};
 use lvs_forward::{
@@ -358,6 +358,24 @@ fn a_decision_counts_while_its_epoch_its_server_and_its_way_do() {
     assert_eq!((tally.in_packets, tally.in_bytes, tally.out_packets), (3, 3 * 32, 0));
     assert_eq!(flows.get(&key).unwrap().packets, 3);
     assert_ne!(flows.get(&key).unwrap().seen, 0, "the kernel's own clock");
+}
+
+#[test]
+#[ignore = "needs root"]
+fn the_servers_are_known_again_wherever_they_are() {
+    let lab = Lab::new();
+    let (program, egress, _) = program(&lab);
+    let way = Some((egress, path(1500)));
+    // Those that are there, from the first place to the last one.
+    let there = [(0, true), (1, false), (1023, true), (1024, true), (9000, false), (SERVERS - 1, true)];
+    let identity = |place: u16| std::array::from_fn(|octet| place.to_be_bytes()[octet % 2]);
+    for (place, is_there) in there {
+        let server = FlowServer { way, tunnel: None, identity: identity(place), is_there };
+        program.flows().set_server(place, &server).unwrap();
+    }
+    let right = there.iter().filter(|(_, is_there)| *is_there).map(|&(place, _)| (place, identity(place)));
+    let right: Vec<_> = right.collect();
+    assert_eq!(program.flows().identities().unwrap(), right);
 }
 
 #[test]

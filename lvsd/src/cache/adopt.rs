@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use lvs_conntrack::{
     Conn, Direction, FlowKey, NewConn, NewTemplate, Proto, TcpFlags, TcpTable, TemplateService, Tick,
 };
-use lvs_forward::io::xdp::{Egress, Flow, FlowRewrite, FlowServer, IDENTITY, SERVERS};
+use lvs_forward::io::xdp::{Egress, Flow, FlowRewrite, FlowServer, IDENTITY};
 
 use super::follow::identity;
 use super::{Cache, Server, State, told};
@@ -69,12 +69,9 @@ impl Cache {
     /// The destinations that the program's servers are now, by their places, each with its service.
     fn adopt_servers(&self, state: &mut State, snapshot: &Snapshot) -> HashMap<u16, Adopted> {
         let flows = self.program.flows();
-        let mut places: HashMap<[u8; IDENTITY], u16> = HashMap::new();
-        for place in 0..SERVERS {
-            if let Some(identity) = told(flows.identity(place)).flatten() {
-                places.insert(identity, place);
-            }
-        }
+        let known = told(flows.identities()).unwrap_or_default();
+        let mut places: HashMap<[u8; IDENTITY], u16> =
+            known.into_iter().map(|(place, identity)| (identity, place)).collect();
         let mut found = HashMap::new();
         for service in snapshot.services() {
             for (_, member) in service.pool().iter() {

@@ -39,6 +39,8 @@ const LIVE: u8 = 1;
 /// `struct flow4` and `struct flow6`, in words.
 const V4: Shape = Shape { key: 2, slot: 6 };
 const V6: Shape = Shape { key: 5, slot: 10 };
+/// Servers that are read with one call.
+const BATCH: u32 = 1024;
 /// Octets by which a server is known again.
 pub const IDENTITY: usize = 48;
 
@@ -272,14 +274,28 @@ impl Flows {
         update(&self.servers, &u32::from(place).to_ne_bytes(), &encode_server(server))
     }
 
-    /// By what the server at a place is known again, if there is one.
+    /// The places that have a server, and by what each is known again.
     ///
     /// # Errors
     /// [`ProgramError::Map`]
-    pub fn identity(&self, place: u16) -> Result<Option<[u8; IDENTITY]>, ProgramError> {
-        let value = Self::read(&self.servers, &u32::from(place).to_ne_bytes())?.unwrap_or_default();
-        let is_there = value.get(PATH).is_some_and(|&octet| octet != 0);
-        Ok(value.last_chunk().filter(|_| is_there).copied())
+    pub fn identities(&self) -> Result<Vec<(u16, [u8; IDENTITY])>, ProgramError> {
+        let failed = |source| ProgramError::map(&self.servers, source);
+        // Many with each call: one after another they take as long as everything else at a start.
+        let all = self.servers.lookup_batch(BATCH, MapFlags::ANY, MapFlags::ANY).map_err(failed)?;
+        let mut found = Vec::new();
+        let mut count = 0;
+        for (place, value) in all {
+            count += 1;
+            let place = place.first_chunk().map(|&place| u32::from_ne_bytes(place));
+            let place = place.and_then(|place| u16::try_from(place).ok());
+            found.extend(place.zip(identity_in(&value)));
+        }
+        // A batch that failed ends them without a word.
+        for place in count..SERVERS {
+            let value = Self::read(&self.servers, &u32::from(place).to_ne_bytes())?.unwrap_or_default();
+            found.extend(identity_in(&value).map(|identity| (place, identity)));
+        }
+        Ok(found)
     }
 
     /// Writes the way at a place below [`PATHS`]; `None` for one that cannot be taken.
@@ -345,6 +361,12 @@ pub(super) fn epoch_and_version(cache: &MapHandle) -> (u32, u32) {
     let mut reader = Reader::new(&found);
     let (epoch, _clock, version) = (reader.u32(), reader.u32(), reader.u32());
     (epoch, version)
+}
+
+/// The identity in a `struct server` that is one.
+fn identity_in(server: &[u8]) -> Option<[u8; IDENTITY]> {
+    let is_there = server.get(PATH).is_some_and(|&octet| octet != 0);
+    server.last_chunk().filter(|_| is_there).copied()
 }
 
 /// Octets of `struct path`.

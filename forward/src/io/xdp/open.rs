@@ -24,7 +24,9 @@ const HEADROOM: u32 = 256;
 const HEADERS: u32 = 14 + 8 + 80;
 /// Ask this many times for a queue that is taken: a socket that was closed a moment ago, by a predecessor that
 /// crashed, say, is torn down after its close has returned.
-const BIND_ATTEMPTS: u32 = 14;
+const BIND_ATTEMPTS: u32 = 500;
+/// How long to wait until it is asked for again. The clients of the services wait as long.
+const BIND_PAUSE: Duration = Duration::from_millis(4);
 /// `XDP_MAX_TX_SKB_BUDGET` of `linux/if_xdp.h`, since Linux 6.17.
 const MAX_TX_SKB_BUDGET: libc::c_int = 9;
 /// Packets of ours that wait elsewhere in the kernel count against the socket's send buffer; its default of 208 KiB
@@ -144,7 +146,6 @@ fn bind(
         .bind_flags(flags)
         .build();
     let interface: Interface = port.interface.parse().map_err(|error| failed(io::Error::other(error)))?;
-    let mut pause = Duration::from_millis(5);
     for attempt in 1.. {
         match Rings::bind(frames, &interface, queue, ring_size, config) {
             Ok(mut rings) => {
@@ -153,8 +154,7 @@ fn bind(
             }
             Err(error) if error.raw_os_error() == Some(libc::EBUSY) && attempt < BIND_ATTEMPTS => {
                 tracing::debug!(interface = port.interface, queue, attempt, "the queue is taken");
-                thread::sleep(pause);
-                pause = (pause * 2).min(Duration::from_millis(200));
+                thread::sleep(BIND_PAUSE);
             }
             Err(error) => return Err(failed(error)),
         }

@@ -84,13 +84,10 @@ impl<M: Deref<Target = [AtomicU64]>> Table<M> {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let table = Self { memory, shape, homes, seed, limit, books: Mutex::default() };
         let mut books = Books::default();
-        for at in 0..table.count() {
-            match table.state(at) {
-                0 => {}
-                DEAD => books.dead.push(at),
-                _ => books.live += 1,
-            }
-        }
+        table.for_each_used(|at, state| match state {
+            DEAD => books.dead.push(at),
+            _ => books.live += 1,
+        });
         *table.books.lock() = books;
         table
     }
@@ -150,13 +147,26 @@ impl<M: Deref<Target = [AtomicU64]>> Table<M> {
 
     /// Runs `f` on every flow; what comes or goes meanwhile may be missed.
     pub(super) fn for_each(&self, mut f: impl FnMut(Slot)) {
-        for at in 0..self.count() {
+        self.for_each_used(|at, state| {
             let slot = self.read(at);
-            let state = slot[self.shape.key - 1];
             // The flow may have been replaced between two of its words.
-            if state != 0 && state != DEAD && self.state(at) == state {
+            if state != DEAD && slot[self.shape.key - 1] == state && self.state(at) == state {
                 f(slot);
             }
+        });
+    }
+
+    /// Runs `f` on every slot that is not free, with its state. Most are free, and are passed over with one look: a
+    /// start waits for this.
+    fn for_each_used(&self, mut f: impl FnMut(usize, u64)) {
+        let words: &[AtomicU64] = &self.memory;
+        let mut word = self.shape.key - 1;
+        for at in 0..self.count() {
+            let state = words[word].load(Ordering::Acquire);
+            if state != 0 {
+                f(at, state);
+            }
+            word += self.shape.slot;
         }
     }
 
