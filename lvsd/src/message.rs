@@ -17,7 +17,7 @@ pub use crate::health::{CheckListing, HealthListing, ServerHealth};
 pub use crate::mark::{MarkRule, PortRange};
 pub use listing::{ConnectionListing, ServerListing, ServiceListing, Stats, Totals};
 pub use refusal::Refusal;
-pub use request::{MarkChoice, Request, Stop, SysctlSetting};
+pub use request::{Effect, MarkChoice, Request, Stop, SysctlSetting};
 pub use service::{
     Family, ForwardMethod, RealServer, ServiceId, Transport, TunnelChecksum, TunnelKind, VirtualService,
 };

@@ -25,6 +25,7 @@ use crate::address::changed;
 use crate::interface::Interface;
 use crate::netlink::Netlink;
 use crate::route::Route;
+use crate::rule;
 
 /// The first of the tables that diversions use; the device's number is added.
 const TABLES: u32 = 0x6c76_0000;
@@ -193,17 +194,7 @@ impl Rule {
     }
 
     fn dump(netlink: &mut Netlink) -> Result<Vec<Self>, Error> {
-        let mut rules = Vec::new();
-        for family in [AddressFamily::Inet, AddressFamily::Inet6] {
-            let mut query = RuleMessage::default();
-            query.header.family = family;
-            for message in netlink.dump(&RouteNetlinkMessage::GetRule(query), "rules")? {
-                if let RouteNetlinkMessage::NewRule(rule) = message {
-                    rules.extend(Self::from_message(&rule));
-                }
-            }
-        }
-        Ok(rules)
+        Ok(rule::messages(netlink)?.iter().filter_map(Self::from_message).collect())
     }
 
     fn add(&self, netlink: &mut Netlink) -> Result<bool, Error> {

@@ -28,16 +28,7 @@ pub struct MarkRule {
 
 impl MarkRule {
     pub(crate) fn dump(netlink: &mut Netlink) -> Result<Vec<Self>, Error> {
-        let mut rules = Vec::new();
-        for family in [AddressFamily::Inet, AddressFamily::Inet6] {
-            let mut query = RuleMessage::default();
-            query.header.family = family;
-            for message in netlink.dump(&RouteNetlinkMessage::GetRule(query), "rules")? {
-                if let RouteNetlinkMessage::NewRule(rule) = message {
-                    rules.extend(Self::from_message(&rule));
-                }
-            }
-        }
+        let mut rules: Vec<Self> = messages(netlink)?.iter().filter_map(Self::from_message).collect();
         rules.sort_by_key(|rule| rule.priority);
         Ok(rules)
     }
@@ -72,6 +63,21 @@ impl MarkRule {
         }
         (is_plain && rule.mark & rule.mask != 0).then_some(rule)
     }
+}
+
+/// All rules of the host, of both families, as netlink tells them.
+pub(crate) fn messages(netlink: &mut Netlink) -> Result<Vec<RuleMessage>, Error> {
+    let mut rules = Vec::new();
+    for family in [AddressFamily::Inet, AddressFamily::Inet6] {
+        let mut query = RuleMessage::default();
+        query.header.family = family;
+        for message in netlink.dump(&RouteNetlinkMessage::GetRule(query), "rules")? {
+            if let RouteNetlinkMessage::NewRule(rule) = message {
+                rules.push(rule);
+            }
+        }
+    }
+    Ok(rules)
 }
 
 #[cfg(test)]

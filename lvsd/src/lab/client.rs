@@ -14,7 +14,9 @@ pub fn ask_http(service: SocketAddr) -> io::Result<String> {
     let mut stream = TcpStream::connect_timeout(&service, PATIENCE)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
-    write!(stream, "GET / HTTP/1.1\r\nHost: {service}\r\nConnection: close\r\n\r\n")?;
+    // In one segment: a server may answer and close when it has seen the first of several.
+    let request = format!("GET / HTTP/1.1\r\nHost: {service}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes())?;
     let mut response = String::new();
     stream.read_to_string(&mut response)?;
     let (head, body) = response.split_once("\r\n\r\n").ok_or_else(|| strange(&response))?;

@@ -106,6 +106,56 @@ pub enum Request {
     Stop(Stop),
 }
 
+/// What a request changes when it is carried out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// The services and their servers.
+    Services,
+    /// The rules for marks.
+    Marks,
+    /// Timeouts or values of `net.ipv4.vs`.
+    Settings,
+    /// Nothing that is to last.
+    Nothing,
+}
+
+impl Request {
+    /// What it changes, if it is carried out.
+    #[must_use]
+    pub fn effect(&self) -> Effect {
+        match self {
+            Self::AddService(_)
+            | Self::EditService(_)
+            | Self::DeleteService { .. }
+            | Self::Flush
+            | Self::AddServer { .. }
+            | Self::EditServer { .. }
+            | Self::DeleteServer { .. } => Effect::Services,
+            Self::AddMark { .. } | Self::DeleteMark { .. } => Effect::Marks,
+            Self::SetTimeouts(_) => Effect::Settings,
+            Self::Sysctls { settings } if settings.iter().any(|setting| setting.value.is_some()) => {
+                Effect::Settings
+            }
+            Self::Sysctls { .. }
+            | Self::Zero { .. }
+            | Self::Timeouts
+            | Self::List { .. }
+            | Self::Connections
+            | Self::StartDaemon(_)
+            | Self::StopDaemon { .. }
+            | Self::Daemons
+            | Self::Drops
+            | Self::Status
+            | Self::Marks
+            | Self::Health
+            | Self::Vrrp
+            | Self::Reload
+            | Self::Stop(_)
+            | Self::Totals => Effect::Nothing,
+        }
+    }
+}
+
 /// How the daemon is to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

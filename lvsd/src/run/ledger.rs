@@ -123,39 +123,6 @@ impl Ledger {
     }
 }
 
-/// The change that a request is, if it is one that is to be made again.
-pub(super) fn lasting(request: &Request) -> bool {
-    match request {
-        Request::AddService(_)
-        | Request::EditService(_)
-        | Request::DeleteService { .. }
-        | Request::Flush
-        | Request::AddServer { .. }
-        | Request::EditServer { .. }
-        | Request::DeleteServer { .. }
-        | Request::SetTimeouts(_) => true,
-        Request::Sysctls { settings } => settings.iter().any(|setting| setting.value.is_some()),
-        // Of a change of marks the list that came of it is written down.
-        Request::AddMark { .. }
-        | Request::DeleteMark { .. }
-        | Request::Zero { .. }
-        | Request::Timeouts
-        | Request::List { .. }
-        | Request::Connections
-        | Request::StartDaemon(_)
-        | Request::StopDaemon { .. }
-        | Request::Daemons
-        | Request::Drops
-        | Request::Status
-        | Request::Marks
-        | Request::Health
-        | Request::Vrrp
-        | Request::Reload
-        | Request::Stop(_)
-        | Request::Totals => false,
-    }
-}
-
 /// Leaves out what a later change makes needless.
 fn needed(changes: Vec<Change>) -> Vec<Change> {
     let mut kept: Vec<Option<Change>> = Vec::new();
