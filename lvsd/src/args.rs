@@ -130,4 +130,22 @@ mod tests {
         }
         walk(&Cli::command());
     }
+
+    /// A paragraph in one line is wrapped to the terminal; one that has lines of its own is torn.
+    #[test]
+    fn what_stands_behind_the_options_fits_any_terminal() {
+        fn walk(command: &clap::Command) {
+            let text = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let lines: Vec<&str> = text.lines().collect();
+            for pair in lines.windows(2) {
+                let is_torn =
+                    |line: &str| !line.is_empty() && !line.starts_with("  ") && !line.ends_with(':');
+                assert!(!(is_torn(pair[0]) && is_torn(pair[1])), "{}: {pair:?}", command.get_name());
+            }
+            let example = lines.iter().find(|line| line.starts_with("  ") && line.chars().count() > 100);
+            assert_eq!(example, None, "{}", command.get_name());
+            command.get_subcommands().for_each(walk);
+        }
+        walk(&Cli::command());
+    }
 }

@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 
 pub(super) const LAB_EXAMPLES: &str = "\
 Examples:
-  lvsd lab              all three ways of forwarding, one after the other, then everything is taken down
+  lvsd lab              all three ways of forwarding in turn; then all is taken down
   lvsd lab nat          NAT alone
   lvsd lab dr --keep    leave it up to look around; it says how to enter and how to remove it
 

@@ -18,10 +18,10 @@ pub struct ProcArgs {
 
 pub(super) const PROC_EXAMPLES: &str = "\
 Examples:
-  lvsd proc ip_vs                     services and servers, addresses and ports in hexadecimal digits
+  lvsd proc ip_vs                     services and servers, addresses in hexadecimal
   lvsd proc ip_vs_stats --json        the counters of all services together, for a program
 
-The running director also keeps them as files under /run/lvsd/proc ([proc] in lvsd.toml): there
+The running director also keeps them as files under /run/lvsd/proc ([proc] in lvsd.toml): there \
 `node_exporter --path.procfs=/run/lvsd/proc --collector.disable-defaults --collector.ipvs` finds them.";
 
 pub(super) const SYSCTL_EXAMPLES: &str = "\
@@ -30,7 +30,7 @@ Examples:
   lvsd sysctl net.ipv4.vs.expire_nodest_conn              one value
   lvsd sysctl expire_nodest_conn=1 net.ipv4.vs.sloppy_tcp=1
 
-Several are set together or, if one is wrong, not at all. What has no effect in this director says so. What is set
+Several are set together or, if one is wrong, not at all. What has no effect in this director says so. What is set \
 here is gone after a stop; [vs] in the file stays.";
 
 /// `lvsd sysctl`

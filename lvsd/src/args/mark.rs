@@ -11,8 +11,8 @@ use crate::mark::{MarkRule, PortRange, network};
 use crate::message::Transport;
 
 pub(super) const MARK_EXAMPLES: &str = "\
-The first rule that fits a packet gives it its mark; a packet that none fits has none. Only the first packet of a
-connection is looked at: a change leaves the connections there are alone. The host's own firewall cannot mark, for the
+The first rule that fits a packet gives it its mark; a packet that none fits has none. Only the first packet of a \
+connection is looked at: a change leaves the connections there are alone. The host's own firewall cannot mark, for the \
 director takes its packets before. What is added here is gone after a stop; [[mark]] in the file stays.
 
 Examples:

@@ -8,18 +8,19 @@ use crate::config::{FlowCache, XdpMode};
 
 pub(super) const RUN_EXAMPLES: &str = "\
 Examples:
-  lvsd run -i eth0                            direct routing or tunnel, one interface; services by lvsadm
-  lvsd run -i eth0 -i eth1                    NAT between two interfaces
-  lvsd run -i eth0 --rules /etc/ipvsadm.rules what `ipvsadm -S` saved
-  lvsd run -c /etc/lvsd.toml                  everything from a file
+  lvsd run -i eth0                             direct routing or tunnel; services by lvsadm
+  lvsd run -i eth0 -i eth1                     NAT between two interfaces
+  lvsd run -i eth0 --rules /etc/ipvsadm.rules  what `ipvsadm -S` saved
+  lvsd run -c /etc/lvsd.toml                   everything from a file
   lvsd run --keepalived /etc/keepalived/keepalived.conf
-                                              keepalived's file as it stands: services, checks, virtual routers
+                                               keepalived's file: services, checks, VRRP
 
-SIGINT or SIGTERM stops it: the XDP program is detached and the host is as it was before (`lvsd stop` has other ways).
-After a crash the XDP program goes on with the connections it knows; the next `lvsd run` takes them over, reads the
-files as ever and then makes again what lvsadm, `lvsd mark` and `lvsd sysctl` had changed: what they added is there,
-what they removed is not, and all they did not touch is as the files say now. Persistence is as it was a few seconds
+SIGINT or SIGTERM stops it: the XDP program is detached and the host is as it was before (`lvsd stop` has other ways). \
+After a crash the XDP program goes on with the connections it knows; the next `lvsd run` takes them over, reads the \
+files as ever and then makes again what lvsadm, `lvsd mark` and `lvsd sysctl` had changed: what they added is there, \
+what they removed is not, and all they did not touch is as the files say now. Persistence is as it was a few seconds \
 before. `lvsd clean` removes it all instead.
+
 The environment variable RUST_LOG says what is logged (for example RUST_LOG=lvsd=debug).";
 
 /// `lvsd run`
@@ -68,7 +69,7 @@ Examples:
   lvsd check lvsd.toml
   lvsd check ipvsadm.rules
 
-A name that ends in .toml is lvsd's own file, one in .rules what `ipvsadm -S` writes, any other, or one with
+A name that ends in .toml is lvsd's own file, one in .rules what `ipvsadm -S` writes, any other, or one with \
 `keepalived` in it, keepalived's. Mistakes and warnings go to standard error with file, line and column.";
 
 /// `lvsd check`
@@ -83,11 +84,11 @@ pub struct CheckArgs {
 
 pub(super) const IMPORT_EXAMPLES: &str = "\
 Examples:
-  lvsd import /etc/keepalived/keepalived.conf                      the toml to standard output
-  lvsd import /etc/keepalived/keepalived.conf -o /etc/lvsd.toml    and then: lvsd run -c /etc/lvsd.toml
-  lvsd import --partial keepalived.conf -o lvsd.toml               also where something cannot be carried over
+  lvsd import keepalived.conf                         the toml to standard output
+  lvsd import keepalived.conf -o lvsd.toml            and then: lvsd run -c lvsd.toml
+  lvsd import --partial keepalived.conf -o lvsd.toml  also where something is refused
 
-The report goes to standard error. A file with a mistake, or with a keyword that lvsd refuses, is not carried over and
+The report goes to standard error. A file with a mistake, or with a keyword that lvsd refuses, is not carried over and \
 the exit status is 2; with --partial what is refused is left out and told of, and the status is 3.";
 
 /// `lvsd import`

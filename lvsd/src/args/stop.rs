@@ -7,8 +7,8 @@ use clap::Args;
 use crate::control::DEFAULT_SOCKET;
 
 pub(super) const STOP_EXAMPLES: &str = "\
-Without an option no server gets new connections any more (as with weight 0), and the director ends once no TCP
-connection is established, or when the time is over; then the host is as it was before. UDP is not waited for, and a
+Without an option no server gets new connections any more (as with weight 0), and the director ends once no TCP \
+connection is established, or when the time is over; then the host is as it was before. UDP is not waited for, and a \
 persistent client is sent to its server until the end. Virtual addresses (VRRP) go at the end.
 
 Examples:
@@ -16,7 +16,7 @@ Examples:
   lvsd stop --timeout 3600   wait an hour at most
   lvsd stop --now            as SIGTERM
   lvsd stop --hand-over && lvsd run -c /etc/lvsd.toml
-                             a new version: the XDP program goes on with established connections meanwhile";
+                             a new version; established connections go on meanwhile";
 
 /// `lvsd stop`
 #[derive(Debug, Args)]
@@ -37,8 +37,8 @@ pub struct StopArgs {
 }
 
 pub(super) const CLEAN_NOTES: &str = "\
-For after a crash or `lvsd stop --hand-over` when no director is to follow: established connections end. It says what
-it removes, and nothing when there is nothing. While a director lives it refuses; interfaces that another director
+For after a crash or `lvsd stop --hand-over` when no director is to follow: established connections end. It says what \
+it removes, and nothing when there is nothing. While a director lives it refuses; interfaces that another director \
 serves are left alone.";
 
 /// `lvsd clean`
