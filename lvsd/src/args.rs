@@ -31,7 +31,7 @@ Exit status:
   0  it worked
   1  it did not; why is on standard error
   2  the command line or a file has a mistake; nothing was started or changed
-  3  `check` found something that is not as it should be";
+  3  `host .. check` found something amiss, or `import --partial` left something out";
 
 /// The Linux Virtual Server in user space.
 ///

@@ -16,6 +16,7 @@ use crate::args::{
     CheckArgs, CleanArgs, Cli, Command, ImportArgs, LabServerArgs, MarkCommand, ProcArgs, QueryArgs,
     ReplayArgs, RunArgs, StopArgs, SysctlArgs,
 };
+use crate::check::Checked;
 use crate::config::{Files, nearest};
 use crate::control::Client;
 use crate::keepalived::Unavailable;
@@ -112,29 +113,26 @@ fn run_director(args: &RunArgs) -> ExitCode {
 }
 
 fn check(args: &CheckArgs) -> ExitCode {
-    match Files::only(&args.file, args.config_id.clone()).read() {
-        Ok((config, warnings)) => {
-            if !warnings.is_empty() {
+    let read = Files::only(&args.file, args.config_id.clone()).read();
+    let checked = Checked::of(&args.file, &read);
+    // A reader that has gone away has seen enough.
+    if args.json {
+        let _ = io::stdout().lock().write_all(report::json_of(&checked).as_bytes());
+    } else {
+        match &read {
+            Ok((_, warnings)) if !warnings.is_empty() => {
                 let _ = writeln!(io::stderr().lock(), "{warnings}");
             }
-            let servers: usize = config.services.iter().map(|service| service.servers.len()).sum();
-            let told = writeln!(
-                io::stdout().lock(),
-                "{}: {} virtual services, {servers} real servers, {} virtual routers; {} warnings",
-                args.file.display(),
-                config.services.len(),
-                config.vrrp.instances.len(),
-                warnings.len(),
-            );
-            // A reader that has gone away has seen enough.
-            drop(told);
-            ExitCode::SUCCESS
+            Ok(_) => {}
+            Err(error) => {
+                let _ = writeln!(io::stderr().lock(), "{error}");
+            }
         }
-        Err(error) => {
-            let _ = writeln!(io::stderr().lock(), "{error}");
-            ExitCode::from(MISTAKEN)
+        if checked.is_usable {
+            let _ = write!(io::stdout().lock(), "{checked}");
         }
     }
+    if checked.is_usable { ExitCode::SUCCESS } else { ExitCode::from(MISTAKEN) }
 }
 
 /// Asks the director to end, and waits until it has.

@@ -3,6 +3,7 @@
 pub mod adm;
 pub mod args;
 pub mod cache;
+pub mod check;
 pub mod command;
 pub mod config;
 pub mod control;

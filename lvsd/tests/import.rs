@@ -141,10 +141,8 @@ const REFUSED: &str = "global_defs {\n    router_id one\n}\nvrrp_instance VI_1 {
 
 #[test]
 fn what_cannot_be_carried_over_is_told_with_its_place_and_nothing_is_written() {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("import-{}", std::process::id()));
-    let _ = fs::remove_dir_all(&folder);
-    fs::create_dir_all(&folder).unwrap();
-    let (conf, toml) = (folder.join("keepalived.conf"), folder.join("lvsd.toml"));
+    let folder = tempfile::tempdir().unwrap();
+    let (conf, toml) = (folder.path().join("keepalived.conf"), folder.path().join("lvsd.toml"));
     let (conf, output) = (conf.to_str().unwrap(), toml.to_str().unwrap());
     fs::write(conf, REFUSED).unwrap();
 
@@ -172,6 +170,31 @@ fn what_cannot_be_carried_over_is_told_with_its_place_and_nothing_is_written() {
     assert_eq!(report["virtual_routers"], 1);
     assert_eq!(report["left_out"][0]["line"], 10);
     assert_eq!(report["warnings"][0]["column"], 5);
+}
+
+#[test]
+fn a_check_says_to_programs_what_it_says_to_people() {
+    let site = tests().join("keepalived/site/keepalived-master.conf");
+    let good = lvsd(&["check", "--json", site.to_str().unwrap()]);
+    assert_eq!((good.status.code(), text(&good.stderr)), (Some(0), String::new()));
+    let found: serde_json::Value = serde_json::from_slice(&good.stdout).unwrap();
+    assert_eq!(found["is_usable"], true);
+    assert_eq!((&found["virtual_services"], &found["real_servers"]), (&1.into(), &2.into()));
+    assert_eq!((&found["virtual_routers"], &found["warnings"]), (&1.into(), &serde_json::json!([])));
+
+    let folder = tempfile::tempdir().unwrap();
+    let conf = folder.path().join("keepalived.conf");
+    fs::write(&conf, REFUSED).unwrap();
+    let bad = lvsd(&["check", "--json", conf.to_str().unwrap()]);
+    assert_eq!((bad.status.code(), text(&bad.stderr)), (Some(2), String::new()));
+    let found: serde_json::Value = serde_json::from_slice(&bad.stdout).unwrap();
+    assert_eq!(found["is_usable"], false);
+    assert_eq!((&found["mistakes"][0]["line"], &found["mistakes"][0]["column"]), (&10.into(), &5.into()));
+
+    let missing = folder.path().join("missing.toml");
+    let none = lvsd(&["check", "--json", missing.to_str().unwrap()]);
+    assert_eq!(none.status.code(), Some(2));
+    assert!(text(&none.stdout).contains("missing.toml: No such file"), "{}", text(&none.stdout));
 }
 
 #[test]

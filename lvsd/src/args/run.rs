@@ -70,7 +70,8 @@ Examples:
   lvsd check ipvsadm.rules
 
 A name that ends in .toml is lvsd's own file, one in .rules what `ipvsadm -S` writes, any other, or one with \
-`keepalived` in it, keepalived's. Mistakes and warnings go to standard error with file, line and column.";
+`keepalived` in it, keepalived's. Mistakes and warnings go to standard error with file, line and column; with --json to \
+standard output.";
 
 /// `lvsd check`
 #[derive(Debug, Args)]
@@ -80,6 +81,9 @@ pub struct CheckArgs {
     /// The name that `@` lines of keepalived.conf know this host by [default: the host's name up to the first dot]
     #[arg(short = 'i', long, value_name = "NAME")]
     pub config_id: Option<String>,
+    /// Print JSON: what is in the file, its mistakes and its warnings
+    #[arg(long)]
+    pub json: bool,
 }
 
 pub(super) const IMPORT_EXAMPLES: &str = "\
