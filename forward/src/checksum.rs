@@ -51,8 +51,26 @@ impl Sum {
     /// The sum of an IPv4 header without options.
     #[inline]
     pub(crate) fn of_header(header: &[u8; ipv4::HEADER]) -> Self {
-        let (words, _) = header.as_chunks::<4>();
-        words.iter().fold(Self::ZERO, |sum, &word| sum.add(u64::from(u32::from_ne_bytes(word))))
+        Self::ZERO.all(header)
+    }
+
+    /// Writes octets at an even place, where all of them fit, and adds what that changes.
+    #[must_use]
+    #[inline]
+    pub(crate) fn replace<const N: usize>(self, bytes: &mut [u8], at: usize, new: [u8; N]) -> Self {
+        let Some(place) = array_mut::<N>(bytes, at) else { return self };
+        let mut old = std::mem::replace(place, new);
+        old.iter_mut().for_each(|octet| *octet = !*octet);
+        self.all(&old).all(&new)
+    }
+
+    /// Adds an even number of octets that is known when this is compiled.
+    #[inline]
+    pub(crate) fn all<const N: usize>(self, bytes: &[u8; N]) -> Self {
+        let (words, rest) = bytes.as_chunks::<4>();
+        let sum = words.iter().fold(self, |sum, &word| sum.add(u64::from(u32::from_ne_bytes(word))));
+        let (words, _) = rest.as_chunks::<2>();
+        words.iter().fold(sum, |sum, &word| sum.add(u64::from(u16::from_ne_bytes(word))))
     }
 
     /// What replacing an address with another changes; `None` for one of another family.

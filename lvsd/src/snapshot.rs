@@ -146,9 +146,16 @@ impl Snapshot {
     /// True while there is a service of this family. Without any the kernel does not look at the family's packets
     /// at all, not even at those of connections that are left (`ip_vs_unregister_hooks`).
     #[inline]
-    pub const fn serves(&self, ipv6: bool) -> bool {
+    const fn serves(&self, ipv6: bool) -> bool {
         let [v4, v6] = self.families;
         if ipv6 { v6 } else { v4 }
+    }
+
+    /// True while packets of this family are looked at: not without a service, and not while only connections of
+    /// another director's are to be taken in (`backup_only`).
+    #[inline]
+    pub const fn forwards(&self, ipv6: bool) -> bool {
+        self.sysctls.backup_only == 0 && self.serves(ipv6)
     }
 
     /// The mark of a connection's first packet; 0 for none. Nobody asks where no service is on a mark.

@@ -39,7 +39,7 @@ impl Lane {
         let new = NewConn { key: *key, server, reply: false, no_output: false, binding, template: None };
         let mut conn = Conn::new(new, arrival.now);
         if !(service.one_packet && key.proto == Proto::UDP) {
-            advance(&mut conn, &arrival.headers, Direction::ToServer, snapshot, arrival.now);
+            advance(&mut conn, arrival.headers.transport, Direction::ToServer, snapshot, arrival.now);
             conn.count_packet();
             match plane.table().insert(conn, arrival.now) {
                 Ok(()) => {}

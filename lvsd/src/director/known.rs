@@ -42,7 +42,7 @@ impl Lane {
                 Direction::ToServer => self.inbound(conn, plane, snapshot, arrival),
                 Direction::ToClient => self.outbound(conn, snapshot, arrival),
             };
-            (known, self.noted.concerns(conn, direction, &arrival.headers))
+            (known, self.noted.concerns(conn, direction, arrival.headers.transport))
         })?;
         if is_noted {
             self.noted.look(key);
@@ -72,7 +72,7 @@ impl Lane {
         let bytes = u64::try_from(headers.len()).unwrap_or(0);
         destination.stats().packet_in(self.number(), bytes);
         hop.service.packet_in(self.number(), bytes);
-        advance(conn, headers, Direction::ToServer, snapshot, arrival.now);
+        advance(conn, headers.transport, Direction::ToServer, snapshot, arrival.now);
         conn.count_packet();
         match Passage::to_server(snapshot, hop, conn.binding().method(), conn.server()) {
             Ok(passage) if conn.binding().role() == Role::Control => {
@@ -90,7 +90,7 @@ impl Lane {
             let expires = snapshot.sysctls.expire_nodest_conn != 0;
             return if expires { Known::Anew } else { Known::Drop(DropReason::ServerGone) };
         }
-        advance(conn, &arrival.headers, Direction::ToServer, snapshot, arrival.now);
+        advance(conn, arrival.headers.transport, Direction::ToServer, snapshot, arrival.now);
         conn.count_packet();
         match Passage::onward(snapshot, conn.key().dst) {
             Ok(passage) => Known::Forward(passage),
@@ -110,7 +110,7 @@ impl Lane {
             // What is counted is what leaves.
             let len = arrival.headers.len().saturating_add_signed(turn.growth());
             self.count_out(conn, snapshot, len);
-            advance(conn, &arrival.headers, Direction::ToClient, snapshot, arrival.now);
+            advance(conn, arrival.headers.transport, Direction::ToClient, snapshot, arrival.now);
             return Known::Talk(passage, turn);
         }
         self.count_reply(conn, snapshot, arrival);
@@ -120,7 +120,7 @@ impl Lane {
     /// Counts a server's packet and brings its connection up to date.
     pub(super) fn count_reply(&self, conn: &mut Connection, snapshot: &Snapshot, arrival: &Arrival<'_, '_>) {
         self.count_out(conn, snapshot, arrival.headers.len());
-        advance(conn, &arrival.headers, Direction::ToClient, snapshot, arrival.now);
+        advance(conn, arrival.headers.transport, Direction::ToClient, snapshot, arrival.now);
     }
 
     /// Counts a packet of so many octets from a server that belongs to a service (`ip_vs_out_stats`).

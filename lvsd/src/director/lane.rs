@@ -111,8 +111,13 @@ impl Lane {
 
     /// A number for an IPv4 header of the director's own, another one each time.
     pub(super) const fn next_ident(&mut self) -> u16 {
-        self.ident = self.ident.wrapping_add(1);
+        self.ident = self.coming_ident();
         self.ident
+    }
+
+    /// The one that [`next_ident`](Self::next_ident) will give.
+    pub(super) const fn coming_ident(&self) -> u16 {
+        self.ident.wrapping_add(1)
     }
 
     /// What becomes of a packet.
@@ -124,6 +129,13 @@ impl Lane {
         ingress: PortId,
         now: Tick,
     ) -> Verdict {
+        let overdue = self.fragments.give_up(now);
+        self.give_up(plane, overdue, DropReason::FragmentUnmatched);
+        if ingress != PortId::HOST
+            && let Some(verdict) = self.shortcut(plane, snapshot, packet, now)
+        {
+            return verdict;
+        }
         // They stay where they were put, for they are long.
         let parsed = Headers::parse(packet.bytes());
         let headers = match &parsed {
@@ -131,15 +143,8 @@ impl Lane {
             Err(ParseError::NotIp) => return Verdict::ToHost,
             Err(ParseError::Malformed(reason)) => return Verdict::Drop(*reason),
         };
-        if snapshot.sysctls.backup_only != 0 || !snapshot.serves(headers.is_ipv6()) {
+        if !snapshot.forwards(headers.is_ipv6()) {
             return Verdict::ToHost;
-        }
-        let overdue = self.fragments.give_up(now);
-        self.give_up(plane, overdue, DropReason::FragmentUnmatched);
-        if ingress != PortId::HOST
-            && let Some(verdict) = self.shortcut(plane, snapshot, packet, headers, now)
-        {
-            return verdict;
         }
         self.judge_at_length(plane, snapshot, packet, *headers, ingress, now)
     }

@@ -1,7 +1,7 @@
 //! What a worker notes for the flow cache: connections that are established, and those that are so no more.
 
 use lvs_conntrack::{Direction, FlowKey, State, TcpState};
-use lvs_forward::{Headers, Transport};
+use lvs_forward::Transport;
 
 use super::state::Connection;
 use crate::cache::{Cache, NOTES, Note};
@@ -37,11 +37,11 @@ impl Noted {
 
     /// Whether the cache is to look at the connection after this packet; it is stamped then, or its stamp is gone.
     #[inline]
-    pub(super) fn concerns(&self, conn: &mut Connection, direction: Direction, headers: &Headers) -> bool {
+    pub(super) fn concerns(&self, conn: &mut Connection, direction: Direction, transport: Transport) -> bool {
         if self.round == 0 {
             return false;
         }
-        let is_plain = match headers.transport {
+        let is_plain = match transport {
             Transport::Tcp { flags, .. } => flags & FIN_SYN_RST_ACK == ACK,
             Transport::Udp { .. } => true,
             Transport::Sctp { .. } | Transport::Icmp { .. } | Transport::Other | Transport::Later => {

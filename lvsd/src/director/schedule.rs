@@ -130,7 +130,7 @@ impl Lane {
             // The connection ends with its packet; dropping it gives the counts back.
             drop(conn);
         } else {
-            advance(&mut conn, &arrival.headers, Direction::ToServer, snapshot, arrival.now);
+            advance(&mut conn, arrival.headers.transport, Direction::ToServer, snapshot, arrival.now);
             conn.count_packet();
             match plane.table().insert(conn, arrival.now) {
                 Ok(()) => {}

@@ -1,12 +1,11 @@
-//! The short way, which nearly every packet takes: a whole TCP or UDP packet of a known connection, with nothing to it
-//! that asks for more than counting, rewriting and sending.
+//! The short way, which nearly every packet takes: a plain packet of a known connection, with nothing to it that asks
+//! for more than counting, rewriting and sending.
 //!
 //! Where there is more to it, the short way leaves the packet and its connection alone, and the long one
 //! ([`Lane::judge_at_length`]) does it all. What both do is the same to the octet, which a test holds.
 
 use lvs_conntrack::{Direction, TcpFlags, Tick};
-use lvs_forward::headers::Options;
-use lvs_forward::{End, Headers, Nat, Packet, Path, PortId, Rewrite, Transport, Verdict};
+use lvs_forward::{End, Nat, Packet, Path, Plain, PortId, Rewrite, Transport, Verdict};
 
 use super::binding::Role;
 use super::lane::Lane;
@@ -24,25 +23,24 @@ impl Lane {
         plane: &Plane,
         snapshot: &Snapshot,
         packet: &mut Packet<'_>,
-        headers: &Headers,
         now: Tick,
     ) -> Option<Verdict> {
-        if !is_ordinary(headers) {
+        let plain = Plain::read(packet.bytes())?;
+        if begins(&plain) || !snapshot.forwards(plain.is_ipv6()) {
             return None;
         }
-        let key = headers.flow();
-        plane.table().with(&key, now, |conn, direction| {
+        plane.table().with(plain.flow(), now, |conn, direction| {
             // FTP's talk is read.
             if conn.binding().role() == Role::Control {
                 return None;
             }
             let port = match direction {
-                Direction::ToServer => self.pass_to_server(conn, snapshot, packet, headers),
-                Direction::ToClient => self.pass_to_client(conn, snapshot, packet, headers),
+                Direction::ToServer => self.pass_to_server(conn, snapshot, packet, &plain),
+                Direction::ToClient => self.pass_to_client(conn, snapshot, packet, &plain),
             }?;
-            advance(conn, headers, direction, snapshot, now);
-            if self.noted.concerns(conn, direction, headers) {
-                self.noted.look(&key);
+            advance(conn, plain.transport(), direction, snapshot, now);
+            if self.noted.concerns(conn, direction, plain.transport()) {
+                self.noted.look(plain.flow());
             }
             Some(Verdict::Send(port))
         })?
@@ -55,14 +53,14 @@ impl Lane {
         conn: &mut Connection,
         snapshot: &Snapshot,
         packet: &mut Packet<'_>,
-        headers: &Headers,
+        plain: &Plain,
     ) -> Option<PortId> {
         let (method, destination) = (conn.binding().method(), conn.binding().destination());
         let hop = snapshot.hop(destination.id())?;
         let Ok(NextHop::Ready(path)) = &hop.next else { return None };
         let rewrite = Passage::rewrite(snapshot, hop.source, hop.method, method, conn.server()).ok()?;
-        self.pass(&rewrite, packet, headers, path)?;
-        let bytes = u64::try_from(headers.len()).unwrap_or(0);
+        self.pass(&rewrite, packet, plain, path)?;
+        let bytes = u64::try_from(plain.len()).unwrap_or(0);
         destination.stats().packet_in(self.number(), bytes);
         hop.service.packet_in(self.number(), bytes);
         conn.count_packet();
@@ -76,39 +74,27 @@ impl Lane {
         conn: &Connection,
         snapshot: &Snapshot,
         packet: &mut Packet<'_>,
-        headers: &Headers,
+        plain: &Plain,
     ) -> Option<PortId> {
-        let Ok(NextHop::Ready(path)) = snapshot.fib.lookup(headers.dst) else { return None };
+        let Ok(NextHop::Ready(path)) = snapshot.fib.lookup(plain.flow().dst) else { return None };
         let (addr, port) = (conn.key().dst, conn.key().dst_port);
-        self.pass(&Rewrite::Nat(Nat { end: End::Source, addr, port }), packet, headers, &path)?;
-        self.count_out(conn, snapshot, headers.len());
+        self.pass(&Rewrite::Nat(Nat { end: End::Source, addr, port }), packet, plain, &path)?;
+        self.count_out(conn, snapshot, plain.len());
         Some(path.port)
     }
 
     /// Rewrites a packet that fits; one that does not, or that cannot be rewritten, stays as it is.
     #[inline]
-    fn pass(
-        &mut self,
-        rewrite: &Rewrite,
-        packet: &mut Packet<'_>,
-        headers: &Headers,
-        path: &Path,
-    ) -> Option<()> {
-        if headers.len() > usize::from(rewrite.inner_mtu(path).ok()?) {
-            return None;
-        }
-        let ident = self.next_ident();
-        rewrite.apply(packet, headers, path, ident).ok().map(|_| ())
+    fn pass(&mut self, rewrite: &Rewrite, packet: &mut Packet<'_>, plain: &Plain, path: &Path) -> Option<()> {
+        // One that goes the long way after all takes its number there.
+        plain.apply(rewrite, packet, path, self.coming_ident())?;
+        self.next_ident();
+        Some(())
     }
 }
 
-/// True for a whole packet of a protocol with ports that may be forwarded as it is and begins no connection.
+/// True for a packet that may begin a connection.
 #[inline]
-fn is_ordinary(headers: &Headers) -> bool {
-    let goes_on = match headers.transport {
-        Transport::Tcp { flags, .. } => flags & TcpFlags::SYN.0 == 0,
-        Transport::Udp { .. } => true,
-        Transport::Sctp { .. } | Transport::Icmp { .. } | Transport::Other | Transport::Later => false,
-    };
-    goes_on && headers.ttl > 1 && headers.options == Options::None && headers.fragment.is_none()
+const fn begins(plain: &Plain) -> bool {
+    matches!(plain.transport(), Transport::Tcp { flags, .. } if flags & TcpFlags::SYN.0 != 0)
 }

@@ -19,13 +19,13 @@ pub(super) const SCTP_ABORT: u8 = 6;
 #[inline]
 pub(super) fn advance(
     conn: &mut Connection,
-    headers: &Headers,
+    transport: Transport,
     direction: Direction,
     snapshot: &Snapshot,
     now: Tick,
 ) {
     let timeouts = &snapshot.timeouts;
-    let transition = match headers.transport {
+    let transition = match transport {
         Transport::Tcp { flags, .. } => {
             // 2 is the automatic mode while memory is short.
             let table = if snapshot.sysctls.secure_tcp > 1 { TcpTable::Secure } else { TcpTable::Normal };

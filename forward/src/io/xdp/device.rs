@@ -190,7 +190,7 @@ impl XdpDevice {
     /// Puts a frame among those to leave through port `out`; of its queues, the one that stands where the queue
     /// `from` stands among its port's.
     fn transmit(&mut self, out: PortId, from: usize, mut frame: Frame) -> Result<(), DropReason> {
-        let refused = if self.frames.open(&mut frame, |packet| packet.len()) < SHORTEST {
+        let refused = if frame.len() < SHORTEST {
             DropReason::Truncated
         } else {
             match self.queue_toward(out, from).and_then(|at| self.queues.get_mut(at)) {

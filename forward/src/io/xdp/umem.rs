@@ -34,6 +34,13 @@ pub(super) const BATCH: usize = 64;
 #[derive(Debug)]
 pub(super) struct Frame(FrameDesc);
 
+impl Frame {
+    /// Octets of the packet.
+    pub(super) fn len(&self) -> usize {
+        self.0.lengths().data()
+    }
+}
+
 /// The packet memory of one worker, shared by all its rings, with the frames that are idle.
 #[derive(Debug)]
 pub(super) struct Frames {
