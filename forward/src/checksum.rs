@@ -59,8 +59,7 @@ impl Sum {
     #[inline]
     pub(crate) fn replace<const N: usize>(self, bytes: &mut [u8], at: usize, new: [u8; N]) -> Self {
         let Some(place) = array_mut::<N>(bytes, at) else { return self };
-        let mut old = std::mem::replace(place, new);
-        old.iter_mut().for_each(|octet| *octet = !*octet);
+        let old = std::mem::replace(place, new).map(|octet| !octet);
         self.all(&old).all(&new)
     }
 

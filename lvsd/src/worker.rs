@@ -15,6 +15,9 @@ use crate::director::{Director, Exit};
 const BURST: usize = 64;
 /// How long to sleep where nothing waits: only a request to stop could be missed.
 const IDLE: Duration = Duration::from_millis(100);
+/// After so long without packets the next are the first for a while. Waiting for their answers then costs a hundredth
+/// of the time at the most.
+const SILENCE: Duration = Duration::from_millis(15);
 /// How long to sleep while packets wait for a neighbour.
 const WAITING: Duration = Duration::from_millis(1);
 
@@ -60,8 +63,16 @@ impl<D: PacketIo> Worker<D> {
     /// The device's own.
     pub fn run(&mut self, stop: &AtomicBool, now: impl Fn() -> Tick, wake: impl Fn()) -> io::Result<()> {
         let mut was_waiting = false;
+        let mut heard = Tick::ZERO;
         while !stop.load(Ordering::Relaxed) {
-            let received = self.turn(now())?;
+            let now = now();
+            let received = self.turn(now)?;
+            if received > 0 {
+                if now.saturating_since(heard) >= SILENCE {
+                    self.device.expect_answers();
+                }
+                heard = now;
+            }
             let is_waiting = self.director.has_waiting();
             if is_waiting && !was_waiting {
                 wake();

@@ -66,6 +66,9 @@ pub trait PacketIo {
     /// Hands a frame that was held to the host's own stack.
     fn inject_to_host(&mut self, frame: &[u8]) -> io::Result<()>;
 
+    /// Tells that the packets that were just received are the first for a while: their answers may come soon.
+    fn expect_answers(&mut self) {}
+
     /// Sleeps until a packet may be waiting or `timeout` passes.
     fn wait(&mut self, timeout: Duration) -> io::Result<()>;
 }

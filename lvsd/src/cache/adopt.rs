@@ -155,7 +155,7 @@ fn connection(
         FlowRewrite::Source => return None,
     };
     let is_nat = method == Method::Masquerade;
-    let mut binding = Binding::new(destination, method);
+    let mut binding = Binding::new(Arc::clone(destination), method);
     // A decision that was void already is made anew with the next packet.
     binding.set_stamp(u8::from(flow.epoch == state.epoch));
     let server = (destination.rip(), flow.port).into();

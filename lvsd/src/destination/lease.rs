@@ -28,17 +28,17 @@ pub struct Lease<N = ()> {
 impl Lease {
     /// Counts one more under `counted`.
     pub fn take(destination: &Arc<Destination>, counted: Counted) -> Self {
-        Self::noted(destination, counted, ())
+        Self::noted(Arc::clone(destination), counted, ())
     }
 }
 
 impl<N> Lease<N> {
     /// Counts one more under `counted` and keeps the note.
-    pub fn noted(destination: &Arc<Destination>, counted: Counted, note: N) -> Self {
-        counter(destination, counted).fetch_add(1, Relaxed);
+    pub fn noted(destination: Arc<Destination>, counted: Counted, note: N) -> Self {
+        counter(&destination, counted).fetch_add(1, Relaxed);
         destination.mark_after_bind();
         destination.tell_load();
-        Self { destination: Arc::clone(destination), counted, note }
+        Self { destination, counted, note }
     }
 
     /// The note.

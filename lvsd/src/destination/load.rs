@@ -1,5 +1,6 @@
 //! Tells a service's scheduler that the load of one of its destinations changed.
 
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Weak};
 
 use lvs_sched::Slot;
@@ -19,12 +20,16 @@ pub(crate) struct Watch {
 impl Destination {
     /// From now on `watch` is told; nobody with `None`.
     pub(crate) fn set_watch(&self, watch: Option<Watch>) {
+        let is_watched = watch.is_some();
         self.watch.store(watch.map(Arc::new));
+        self.is_watched.store(is_watched, Relaxed);
     }
 
     /// Only schedulers that keep the load in order of their own are told (the registry sets no other watch).
     pub(super) fn tell_load(&self) {
-        if let Some(watch) = self.watch.load().as_deref()
+        // Most schedulers keep no order, and a look at a flag is all they cost.
+        if self.is_watched.load(Relaxed)
+            && let Some(watch) = self.watch.load().as_deref()
             && let Some(service) = watch.service.upgrade()
         {
             service.load_changed(watch.slot);

@@ -38,6 +38,7 @@ pub struct Destination {
     overloaded: AtomicBool,
     stats: Stats,
     watch: ArcSwapOption<Watch>,
+    is_watched: AtomicBool,
 }
 
 impl Destination {
@@ -54,6 +55,7 @@ impl Destination {
             overloaded: AtomicBool::new(false),
             stats: Stats::new(lanes),
             watch: ArcSwapOption::empty(),
+            is_watched: AtomicBool::new(false),
         }
     }
 

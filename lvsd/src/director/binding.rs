@@ -54,7 +54,7 @@ pub struct Binding {
 
 impl Binding {
     /// Binds a new connection, inactive as it begins.
-    pub fn new(destination: &Arc<Destination>, method: Method) -> Self {
+    pub fn new(destination: Arc<Destination>, method: Method) -> Self {
         Self { lease: Lease::noted(destination, Counted::Inactive, (method, Role::None, 0)), session: None }
     }
 
@@ -74,7 +74,7 @@ impl Binding {
 
     /// Binds a new connection that has no server to `nobody`, who belongs to no service.
     pub(super) fn bypass(nobody: &Arc<Destination>) -> Self {
-        Self::new(nobody, Method::Bypass)
+        Self::new(Arc::clone(nobody), Method::Bypass)
     }
 
     /// The destination.

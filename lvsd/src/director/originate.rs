@@ -3,6 +3,7 @@
 //! that comes to the same server.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use lvs_conntrack::{
     Conn, Direction, FlowKey, InsertError, NewConn, NewTemplate, Proto, TemplateKey, TemplateService,
@@ -73,7 +74,7 @@ impl Lane {
             server: SocketAddr::new(key.src, key.src_port),
             reply: true,
             no_output: false,
-            binding: Binding::new(destination, Method::Masquerade),
+            binding: Binding::new(Arc::clone(destination), Method::Masquerade),
             template,
         };
         let mut conn = Conn::new(new, arrival.now);

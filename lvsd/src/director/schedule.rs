@@ -106,22 +106,22 @@ impl Lane {
         };
         let method = Method::from(hop.method);
         let server = SocketAddr::new(destination.rip(), server_port);
+        let bytes = u64::try_from(arrival.headers.len()).unwrap_or(0);
+        for stats in [destination.stats(), service.stats.as_ref()] {
+            stats.conn(self.number());
+            stats.packet_in(self.number(), bytes);
+        }
         let mut conn = Conn::new(
             NewConn {
                 key: *key,
                 server,
                 reply: method == Method::Masquerade,
                 no_output: method != Method::Masquerade,
-                binding: bind(&destination, method, key),
+                binding: bind(destination, method, key),
                 template,
             },
             arrival.now,
         );
-        let bytes = u64::try_from(arrival.headers.len()).unwrap_or(0);
-        for stats in [destination.stats(), service.stats.as_ref()] {
-            stats.conn(self.number());
-            stats.packet_in(self.number(), bytes);
-        }
         let passage = Passage::to_server(snapshot, hop, method, server);
         if service.one_packet && key.proto == Proto::UDP {
             if let Some(template) = conn.template() {
@@ -146,7 +146,7 @@ impl Lane {
 }
 
 /// The bond of a new connection. FTP through NAT is read (`tcp_app_conn_bind`).
-fn bind(destination: &Arc<Destination>, method: Method, key: &FlowKey) -> Binding {
+fn bind(destination: Arc<Destination>, method: Method, key: &FlowKey) -> Binding {
     let binding = Binding::new(destination, method);
     let is_control = method == Method::Masquerade && key.proto == Proto::TCP && key.dst_port == ftp::PORT;
     if is_control { binding.of_control() } else { binding }

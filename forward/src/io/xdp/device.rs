@@ -340,7 +340,11 @@ impl PacketIo for XdpDevice {
         }
     }
 
-    /// Spins for some tens of microseconds at most, then sleeps in poll(2).
+    fn expect_answers(&mut self) {
+        self.spin.on_silence_broken();
+    }
+
+    /// Spins for some tens of microseconds, three times as long at most where answers may come, then sleeps in poll(2).
     fn wait(&mut self, timeout: Duration) -> io::Result<()> {
         self.flush()?;
         if self.spin() {

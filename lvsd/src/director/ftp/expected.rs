@@ -44,7 +44,7 @@ impl Plane {
         if listens == Some(true) {
             return Ok(());
         }
-        let binding = Binding::of_data(&destination, role, session);
+        let binding = Binding::of_data(destination, role, session);
         let new = NewConn { key, server, reply: true, no_output: false, binding, template: None };
         let mut conn = Conn::new(new, now);
         conn.listen(&snapshot.timeouts);
@@ -76,7 +76,7 @@ impl Plane {
 
 impl Binding {
     /// Binds a data connection; only NAT has any.
-    fn of_data(destination: &Arc<Destination>, role: Role, session: Arc<Session>) -> Self {
+    fn of_data(destination: Arc<Destination>, role: Role, session: Arc<Session>) -> Self {
         Self::new(destination, Method::Masquerade).with_session(role, session)
     }
 }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::net::{SocketAddrV4, UdpSocket};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nix::unistd::{SysconfVar, sysconf};
 
@@ -13,12 +13,14 @@ use crate::interrupt;
 use crate::median::median;
 use crate::plan::Plan;
 use crate::section::lanes::{Director, Kernel};
-use crate::site::{Lane, Site};
+use crate::site::{Lane, Site, nanoseconds};
 
 /// Percent of one processor.
 const MOST_IDLE: f64 = 1.0;
 /// Microseconds.
 const MOST_LATER: f64 = 45.0;
+/// How long nothing is sent before: the worker is asleep then.
+const PAUSE: Duration = Duration::from_millis(30);
 
 /// Both.
 pub(crate) fn run(plan: &Plan) -> Result<Findings, Failure> {
@@ -38,33 +40,63 @@ pub(crate) fn run(plan: &Plan) -> Result<Findings, Failure> {
         shares.push((spent(process)? - before) / time.as_secs_f64() * 100.0);
     }
     plan.say("idle: the first packet");
-    let mut later = Vec::new();
-    let mut times = [Vec::new(), Vec::new()];
+    let (mut later, mut answered) = (Vec::new(), Vec::new());
     let turns = if plan.is_quick { 3 } else { 15 };
     for round in 0..=plan.rounds {
-        let (mut theirs, mut own) = (Vec::new(), Vec::new());
+        let (mut theirs, mut own) = (Ways::default(), Ways::default());
         for _ in 0..turns {
-            theirs.push(first(&site, &nft.lane)?);
-            own.push(first(&site, &ours.lane)?);
+            theirs.add(first(&site, &nft.lane)?);
+            own.add(first(&site, &ours.lane)?);
         }
-        if let (Some(theirs), Some(own), 1..) = (median(&theirs), median(&own), round) {
-            later.push(own - theirs);
-            let [first, second] = &mut times;
-            first.push(theirs);
-            second.push(own);
+        if round > 0 {
+            later.extend(own.there().zip(theirs.there()));
+            answered.extend(own.back().zip(theirs.back()));
         }
     }
-    let [theirs, own] = times.map(|times| median(&times).unwrap_or(f64::NAN));
     let idle = Figure::new(
         "idle-cpu",
         "processor time of the idle daemon",
         Wanted::AtMost(MOST_IDLE),
         Unit::Percent,
     );
-    let what = "first packet after idle, and its answer, later than by nft DNAT";
-    let first = Figure::new("idle-first", what, Wanted::AtMost(MOST_LATER), Unit::Microseconds);
-    let detail = format!("there and back of a new UDP flow: lvsd {own:.1} µs, nft DNAT {theirs:.1} µs");
-    Ok(Findings { figures: vec![idle.of(shares), first.of(later).because(detail)], ..Findings::default() })
+    let first = later_than("first packet after idle, later than by nft DNAT", &later);
+    let answer = later_than("the same, and its answer", &answered);
+    Ok(Findings { figures: vec![idle.of(shares), first, answer], ..Findings::default() })
+}
+
+/// How much longer a way takes by us than by the kernel, in microseconds.
+fn later_than(what: &str, rounds: &[(f64, f64)]) -> Figure {
+    let of = |pick: fn(&(f64, f64)) -> f64| {
+        median(&rounds.iter().map(pick).collect::<Vec<_>>()).unwrap_or(f64::NAN)
+    };
+    let (own, theirs) = (of(|round| round.0), of(|round| round.1));
+    Figure::new("idle-first", what, Wanted::AtMost(MOST_LATER), Unit::Microseconds)
+        .of(rounds.iter().map(|(own, theirs)| own - theirs).collect())
+        .because(format!("a new UDP flow: lvsd {own:.1} µs, nft DNAT {theirs:.1} µs"))
+}
+
+/// What datagrams took, in microseconds.
+#[derive(Debug, Default)]
+struct Ways {
+    there: Vec<f64>,
+    back: Vec<f64>,
+}
+
+impl Ways {
+    fn add(&mut self, (there, back): (f64, f64)) {
+        self.there.push(there);
+        self.back.push(back);
+    }
+
+    /// To the server.
+    fn there(&self) -> Option<f64> {
+        median(&self.there)
+    }
+
+    /// To the server and back.
+    fn back(&self) -> Option<f64> {
+        median(&self.back)
+    }
 }
 
 /// Seconds of processor time that a process has used.
@@ -81,24 +113,26 @@ fn spent(process: u32) -> Result<f64, Failure> {
     Ok(Duration::from_nanos(nanoseconds).as_secs_f64())
 }
 
-/// Microseconds there and back of the first datagram after a pause, of a flow that nobody knows.
-fn first(site: &Site, lane: &Lane) -> Result<f64, Failure> {
+/// Microseconds to the server, and there and back, of the first datagram after a pause, of a flow that nobody knows.
+fn first(site: &Site, lane: &Lane) -> Result<(f64, f64), Failure> {
     interrupt::check()?;
     let to = SocketAddrV4::new(*lane.service().vip.ip(), lane.service().vip.port());
     let from = lane.client(1);
-    let ask = || -> std::io::Result<Duration> {
+    let ask = || -> std::io::Result<[u64; 3]> {
         let socket = UdpSocket::bind((from, 0))?;
         socket.set_read_timeout(Some(Duration::from_secs(2)))?;
         socket.connect(to)?;
-        thread::sleep(Duration::from_millis(30));
-        let start = Instant::now();
+        thread::sleep(PAUSE);
+        let start = nanoseconds();
         socket.send(&[0; 32])?;
-        socket.recv(&mut [0; 64])?;
-        Ok(start.elapsed())
+        let mut arrived = [0; 8];
+        socket.recv(&mut arrived)?;
+        Ok([start, u64::from_ne_bytes(arrived), nanoseconds()])
     };
-    let took =
+    let [start, arrived, end] =
         site.clients().inside(ask)?.map_err(Failure::system(format!("through {}", lane.host().name())))?;
-    Ok(took.as_secs_f64() * 1e6)
+    let microseconds = |until: u64| Duration::from_nanos(until.saturating_sub(start)).as_secs_f64() * 1e6;
+    Ok((microseconds(arrived), microseconds(end)))
 }
 
 /// Octets in a page.

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use lvsd::lab::namespace::{self, Namespace};
 
 pub(crate) use client::{Load, Talk};
-pub(crate) use server::SIZE;
+pub(crate) use server::{SIZE, nanoseconds};
 pub(crate) use steady::Steady;
 
 use server::Answers;

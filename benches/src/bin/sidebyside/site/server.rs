@@ -1,10 +1,10 @@
 //! The servers: one thread that answers requests of a fixed size, and another one that sends datagrams back.
 
 use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use lvsd::lab::namespace::Namespace;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -50,7 +50,8 @@ impl Answers {
         Ok(Self { stop, threads: vec![streams] })
     }
 
-    /// Sends datagrams back that come to one address: an answer has to come from where it was asked.
+    /// Sends datagrams back that come to one address (an answer has to come from where it was asked), with the
+    /// [nanoseconds] of their arrival in the first octets.
     pub(crate) fn echo(&mut self, host: &Namespace, at: SocketAddrV4) -> Result<(), Failure> {
         let failed = || Failure::system("cannot start a server");
         let socket = host.inside(|| UdpSocket::bind(at))?.map_err(failed())?;
@@ -60,6 +61,9 @@ impl Answers {
             let mut datagram = [0; 2048];
             while !stopping.load(Ordering::Relaxed) {
                 if let Ok((len, from)) = socket.recv_from(&mut datagram) {
+                    if let Some(place) = datagram.first_chunk_mut() {
+                        *place = nanoseconds().to_ne_bytes();
+                    }
                     let _ = socket.send_to(datagram.get(..len).unwrap_or_default(), from);
                 }
             }
@@ -75,6 +79,12 @@ impl Drop for Answers {
             let _ = thread.join();
         }
     }
+}
+
+/// What the clock says, for both ends of a way: they are in one process.
+pub(crate) fn nanoseconds() -> u64 {
+    static START: OnceLock<Instant> = OnceLock::new();
+    u64::try_from(START.get_or_init(Instant::now).elapsed().as_nanos()).unwrap_or(u64::MAX)
 }
 
 async fn serve(listener: TcpListener, stop: Arc<AtomicBool>) {
