@@ -134,14 +134,27 @@ impl<B, T> Table<B, T> {
         f: impl FnOnce(&mut Conn<B, T>, Direction) -> R,
     ) -> Option<R> {
         let _visit = visit::enter();
-        let mut f = Some(f);
-        let mut run = |conn: &mut Conn<B, T>, direction| f.take().map(|f| f(conn, direction));
-        if self.may_answer(key)
-            && let Some(result) = self.with_as(key, Direction::ToClient, now, &mut run)
-        {
-            return result;
+        let mut direction = if self.may_answer(key) { Direction::ToClient } else { Direction::ToServer };
+        // One place where `f` is called: so it becomes part of its caller.
+        loop {
+            let home = self.home(key, direction);
+            if let Some(mut place) = self.places.get_mut(&home)
+                && let Some(entry) = place.find(key, direction, now, self.held)
+            {
+                let before = entry.conn.expires();
+                let result = f(&mut entry.conn, direction);
+                // Put off, the entry waits where it is; put forward, it has to move.
+                let expires = entry.conn.expires();
+                if expires < before {
+                    self.put_forward(home, entry.timer, expires);
+                }
+                return Some(result);
+            }
+            if direction == Direction::ToServer {
+                return None;
+            }
+            direction = Direction::ToServer;
         }
-        self.with_as(key, Direction::ToServer, now, run)?
     }
 
     /// Reads the connection that `key` may belong to, and makes nothing of it. Done for each packet of a burst before
@@ -154,28 +167,6 @@ impl<B, T> Table<B, T> {
         if let Some(place) = self.places.get(&self.home(key, direction)) {
             place.fetch();
         }
-    }
-
-    /// Runs `f` on the connection that `key` belongs to in that direction.
-    #[inline]
-    fn with_as<R>(
-        &self,
-        key: &FlowKey,
-        direction: Direction,
-        now: Tick,
-        f: impl FnOnce(&mut Conn<B, T>, Direction) -> R,
-    ) -> Option<R> {
-        let home = self.home(key, direction);
-        let mut place = self.places.get_mut(&home)?;
-        let entry = place.find(key, direction, now, self.held)?;
-        let before = entry.conn.expires();
-        let result = f(&mut entry.conn, direction);
-        // Put off, the entry waits where it is; put forward, it has to move.
-        let expires = entry.conn.expires();
-        if expires < before {
-            self.put_forward(home, entry.timer, expires);
-        }
-        Some(result)
     }
 
     #[cold]

@@ -9,14 +9,14 @@
 //! 0 Ethernet 14 | 14 IPv6 40 | 54 TCP 20 or UDP 8
 //! ```
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use lvs_conntrack::{FlowKey, Proto};
 
 use crate::checksum::{Sum, is_right};
-use crate::headers::{Headers, Options, Transport, v6_addresses};
+use crate::headers::{Headers, Transport, v6_addresses};
 use crate::packet::Packet;
-use crate::rewrite::{End, Nat, Path, Rewrite, address};
+use crate::rewrite::{End, Path, Rewrite, address};
 use crate::wire::{array, ethernet, ipv4, ipv6, read_u16, tcp, udp};
 
 const L3: usize = ethernet::HEADER;
@@ -35,11 +35,11 @@ enum Shape {
     UdpV6,
 }
 
-/// What a plain packet's headers say.
+/// What is to be known of a plain packet, beside the flow that it is of. No more than goes by value: a flow that is
+/// written to memory and read back in longer words waits there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Plain {
     shape: Shape,
-    flow: FlowKey,
     /// TCP's.
     flags: u8,
     /// Octets of the IP packet.
@@ -50,7 +50,7 @@ impl Plain {
     /// Reads the headers of an Ethernet frame; `None` where the packet is not plain, has a TTL of no more than 1, or is
     /// not as it should be.
     #[inline]
-    pub fn read(frame: &[u8]) -> Option<Self> {
+    pub fn read(frame: &[u8]) -> Option<(Self, FlowKey)> {
         match read_u16(frame, L3 - 2)? {
             ethernet::IPV4 => Self::read_v4(frame),
             ethernet::IPV6 => Self::read_v6(frame),
@@ -59,7 +59,7 @@ impl Plain {
     }
 
     #[inline]
-    fn read_v4(frame: &[u8]) -> Option<Self> {
+    fn read_v4(frame: &[u8]) -> Option<(Self, FlowKey)> {
         let header: &[u8; ipv4::HEADER] = array(frame, L3)?;
         let &[first, _, t0, t1, _, _, f0, f1, ttl, proto, _, _, s0, s1, s2, s3, d0, d1, d2, d3] = header;
         let is_piece = u16::from_be_bytes([f0, f1]) & (ipv4::MF | ipv4::OFFSET) != 0;
@@ -67,20 +67,20 @@ impl Plain {
             return None;
         }
         let len = u16::from_be_bytes([t0, t1]);
+        let transport = frame.get(V4_L4..L3 + usize::from(len))?;
         let (_, addresses) = header.split_at(ipv4::SOURCE);
         let pseudo = Sum::ZERO.all(addresses.first_chunk::<8>()?);
-        let transport = frame.get(V4_L4..L3 + usize::from(len))?;
-        let src = Ipv4Addr::new(s0, s1, s2, s3).into();
-        let dst = Ipv4Addr::new(d0, d1, d2, d3).into();
-        match Proto(proto) {
-            Proto::TCP => Self::read_tcp(Shape::TcpV4, transport, pseudo, src, dst, len),
-            Proto::UDP => Self::read_udp(Shape::UdpV4, transport, pseudo, src, dst, len),
-            _ => None,
-        }
+        let (shape, flags, src_port, dst_port) = match Proto(proto) {
+            Proto::TCP => with_shape(Shape::TcpV4, read_tcp(transport, pseudo)?),
+            Proto::UDP => with_shape(Shape::UdpV4, read_udp(transport, pseudo)?),
+            _ => return None,
+        };
+        let (src, dst) = (Ipv4Addr::new(s0, s1, s2, s3).into(), Ipv4Addr::new(d0, d1, d2, d3).into());
+        Some((Self { shape, flags, len }, FlowKey { proto: Proto(proto), src, src_port, dst, dst_port }))
     }
 
     #[inline]
-    fn read_v6(frame: &[u8]) -> Option<Self> {
+    fn read_v6(frame: &[u8]) -> Option<(Self, FlowKey)> {
         let header: &[u8; ipv6::HEADER] = array(frame, L3)?;
         let &[first, _, _, _, p0, p1, next, hop_limit, ..] = header;
         if first >> 4 != 6 || hop_limit <= 1 {
@@ -88,89 +88,39 @@ impl Plain {
         }
         let payload = u16::from_be_bytes([p0, p1]);
         let len = payload.checked_add(40)?;
+        let transport = frame.get(V6_L4..V6_L4 + usize::from(payload))?;
         let (_, addresses) = header.split_at(ipv6::SOURCE);
         let pseudo = Sum::ZERO.all(addresses.first_chunk::<32>()?);
-        let transport = frame.get(V6_L4..V6_L4 + usize::from(payload))?;
+        let (shape, flags, src_port, dst_port) = match Proto(next) {
+            Proto::TCP => with_shape(Shape::TcpV6, read_tcp(transport, pseudo)?),
+            Proto::UDP => with_shape(Shape::UdpV6, read_udp(transport, pseudo)?),
+            _ => return None,
+        };
         let (src, dst) = v6_addresses(header);
-        match Proto(next) {
-            Proto::TCP => Self::read_tcp(Shape::TcpV6, transport, pseudo, src, dst, len),
-            Proto::UDP => Self::read_udp(Shape::UdpV6, transport, pseudo, src, dst, len),
-            _ => None,
-        }
-    }
-
-    #[inline]
-    fn read_tcp(
-        shape: Shape,
-        transport: &[u8],
-        pseudo: Sum,
-        src: IpAddr,
-        dst: IpAddr,
-        len: u16,
-    ) -> Option<Self> {
-        let header: &[u8; tcp::HEADER] = transport.first_chunk()?;
-        let header_len = usize::from(header[tcp::DATA_OFFSET] >> 4) * 4;
-        let covered = u16::try_from(transport.len()).ok()?;
-        let pseudo = pseudo.word(u16::from(Proto::TCP.0)).word(covered);
-        if header_len < tcp::HEADER || header_len > transport.len() || pseudo.stands(header, tcp::CHECKSUM) {
-            return None;
-        }
-        let &[s0, s1, d0, d1, ..] = header;
-        let (src_port, dst_port) = (u16::from_be_bytes([s0, s1]), u16::from_be_bytes([d0, d1]));
-        let flow = FlowKey { proto: Proto::TCP, src, src_port, dst, dst_port };
-        Some(Self { shape, flow, flags: header[tcp::FLAGS], len })
-    }
-
-    #[inline]
-    fn read_udp(
-        shape: Shape,
-        transport: &[u8],
-        pseudo: Sum,
-        src: IpAddr,
-        dst: IpAddr,
-        len: u16,
-    ) -> Option<Self> {
-        let header: &[u8; udp::HEADER] = transport.first_chunk()?;
-        let &[s0, s1, d0, d1, l0, l1, c0, c1] = header;
-        let covered = u16::from_be_bytes([l0, l1]);
-        let pseudo = pseudo.word(u16::from(Proto::UDP.0)).word(covered);
-        // Without a checksum NAT computes one.
-        let is_odd = [c0, c1] == [0, 0] || pseudo.stands(header, udp::CHECKSUM);
-        if usize::from(covered) < udp::HEADER || usize::from(covered) > transport.len() || is_odd {
-            return None;
-        }
-        let (src_port, dst_port) = (u16::from_be_bytes([s0, s1]), u16::from_be_bytes([d0, d1]));
-        let flow = FlowKey { proto: Proto::UDP, src, src_port, dst, dst_port };
-        Some(Self { shape, flow, flags: 0, len })
-    }
-
-    /// The flow as this packet names it.
-    #[inline]
-    pub const fn flow(&self) -> &FlowKey {
-        &self.flow
+        Some((Self { shape, flags, len }, FlowKey { proto: Proto(next), src, src_port, dst, dst_port }))
     }
 
     /// True for IPv6.
     #[inline]
-    pub const fn is_ipv6(&self) -> bool {
+    pub const fn is_ipv6(self) -> bool {
         matches!(self.shape, Shape::TcpV6 | Shape::UdpV6)
     }
 
     /// Octets of the IP packet with its header.
     #[inline]
-    pub fn len(&self) -> usize {
+    pub fn len(self) -> usize {
         usize::from(self.len)
     }
 
     /// Never: a header has octets.
-    pub const fn is_empty(&self) -> bool {
+    pub const fn is_empty(self) -> bool {
         false
     }
 
-    /// What follows the IP header.
+    /// What follows the IP header of this flow's packet.
     #[inline]
-    pub const fn transport(&self) -> Transport {
-        let FlowKey { src_port, dst_port, .. } = self.flow;
+    pub const fn transport(self, flow: &FlowKey) -> Transport {
+        let FlowKey { src_port, dst_port, .. } = *flow;
         match self.shape {
             Shape::TcpV4 | Shape::TcpV6 => Transport::Tcp { src_port, dst_port, flags: self.flags },
             Shape::UdpV4 | Shape::UdpV6 => Transport::Udp { src_port, dst_port },
@@ -180,17 +130,14 @@ impl Plain {
     /// Forwards the packet as [`Rewrite::apply`] does. `None` where it does not fit, or cannot be rewritten so; it is
     /// then as it was.
     #[inline]
-    pub fn apply(&self, rewrite: &Rewrite, packet: &mut Packet<'_>, path: &Path, ident: u16) -> Option<()> {
+    pub fn apply(self, rewrite: &Rewrite, packet: &mut Packet<'_>, path: &Path, ident: u16) -> Option<()> {
         if self.len() > usize::from(rewrite.inner_mtu(path).ok()?) {
             return None;
         }
         match rewrite {
-            Rewrite::Nat(nat) => self.translate(nat, packet.bytes_mut())?,
+            Rewrite::Nat(nat) => self.translate(nat.end, nat.addr, nat.port, packet.bytes_mut())?,
             Rewrite::Direct => self.forward(packet.bytes_mut())?,
-            Rewrite::Tunnel(_) => {
-                let headers = self.headers(packet.bytes())?;
-                return rewrite.apply(packet, &headers, path, ident).ok().map(|_| ());
-            }
+            Rewrite::Tunnel(_) => return wrap(rewrite, packet, path, ident),
         }
         packet.truncate(L3 + self.len());
         address(packet, path);
@@ -198,18 +145,29 @@ impl Plain {
     }
 
     #[inline]
-    fn translate(&self, nat: &Nat, frame: &mut [u8]) -> Option<()> {
-        match self.shape {
-            Shape::TcpV4 => translate_v4::<{ V4_L4 + tcp::HEADER }, { V4_L4 + tcp::CHECKSUM }>(nat, frame),
-            Shape::UdpV4 => translate_v4::<{ V4_L4 + udp::HEADER }, { V4_L4 + udp::CHECKSUM }>(nat, frame),
-            Shape::TcpV6 => translate_v6::<{ V6_L4 + tcp::HEADER }, { V6_L4 + tcp::CHECKSUM }>(nat, frame),
-            Shape::UdpV6 => translate_v6::<{ V6_L4 + udp::HEADER }, { V6_L4 + udp::CHECKSUM }>(nat, frame),
+    fn translate(self, end: End, addr: IpAddr, port: u16, frame: &mut [u8]) -> Option<()> {
+        match (self.shape, addr) {
+            (Shape::TcpV4, IpAddr::V4(addr)) => {
+                translate_v4::<{ V4_L4 + tcp::HEADER }, { V4_L4 + tcp::CHECKSUM }>(end, addr, port, frame)
+            }
+            (Shape::UdpV4, IpAddr::V4(addr)) => {
+                translate_v4::<{ V4_L4 + udp::HEADER }, { V4_L4 + udp::CHECKSUM }>(end, addr, port, frame)
+            }
+            (Shape::TcpV6, IpAddr::V6(addr)) => {
+                translate_v6::<{ V6_L4 + tcp::HEADER }, { V6_L4 + tcp::CHECKSUM }>(end, addr, port, frame)
+            }
+            (Shape::UdpV6, IpAddr::V6(addr)) => {
+                translate_v6::<{ V6_L4 + udp::HEADER }, { V6_L4 + udp::CHECKSUM }>(end, addr, port, frame)
+            }
+            (Shape::TcpV4 | Shape::UdpV4, IpAddr::V6(_)) | (Shape::TcpV6 | Shape::UdpV6, IpAddr::V4(_)) => {
+                None
+            }
         }
     }
 
     /// Takes one from the TTL.
     #[inline]
-    fn forward(&self, frame: &mut [u8]) -> Option<()> {
+    fn forward(self, frame: &mut [u8]) -> Option<()> {
         if self.is_ipv6() {
             let head: &mut [u8; V6_L4] = frame.first_chunk_mut()?;
             head[L3 + ipv6::HOP_LIMIT] -= 1;
@@ -219,65 +177,83 @@ impl Plain {
         }
         Some(())
     }
+}
 
-    /// The same headers as [`Headers::parse`] reads.
-    #[inline]
-    fn headers(&self, frame: &[u8]) -> Option<Headers> {
-        let FlowKey { proto, src, dst, .. } = self.flow;
-        let (ttl, tos, dont_fragment, l4) = if self.is_ipv6() {
-            let header: &[u8; ipv6::HEADER] = array(frame, L3)?;
-            (header[ipv6::HOP_LIMIT], header[0] << 4 | header[1] >> 4, true, V6_L4)
-        } else {
-            let header: &[u8; ipv4::HEADER] = array(frame, L3)?;
-            let word = u16::from_be_bytes([header[ipv4::FRAGMENT], header[ipv4::FRAGMENT + 1]]);
-            (header[ipv4::TTL], header[ipv4::TOS], word & ipv4::DF != 0, V4_L4)
-        };
-        let (options, fragment, transport) = (Options::None, None, self.transport());
-        let end = L3 + self.len();
-        Some(Headers {
-            src,
-            dst,
-            proto,
-            ttl,
-            tos,
-            dont_fragment,
-            options,
-            fragment,
-            transport,
-            l3: L3,
-            l4,
-            end,
-        })
+/// A tunnel's headers are as long as the rest together: here the long way is as short.
+fn wrap(rewrite: &Rewrite, packet: &mut Packet<'_>, path: &Path, ident: u16) -> Option<()> {
+    let headers = Headers::parse(packet.bytes()).ok()?;
+    rewrite.apply(packet, &headers, path, ident).ok().map(|_| ())
+}
+
+#[inline]
+const fn with_shape(shape: Shape, (flags, src, dst): (u8, u16, u16)) -> (Shape, u8, u16, u16) {
+    (shape, flags, src, dst)
+}
+
+/// TCP's flags and ports.
+#[inline]
+fn read_tcp(transport: &[u8], pseudo: Sum) -> Option<(u8, u16, u16)> {
+    let header: &[u8; tcp::HEADER] = transport.first_chunk()?;
+    let header_len = usize::from(header[tcp::DATA_OFFSET] >> 4) * 4;
+    let covered = u16::try_from(transport.len()).ok()?;
+    let pseudo = pseudo.word(u16::from(Proto::TCP.0)).word(covered);
+    if header_len < tcp::HEADER || header_len > transport.len() || pseudo.stands(header, tcp::CHECKSUM) {
+        return None;
     }
+    let &[s0, s1, d0, d1, ..] = header;
+    Some((header[tcp::FLAGS], u16::from_be_bytes([s0, s1]), u16::from_be_bytes([d0, d1])))
+}
+
+/// No flags, and UDP's ports.
+#[inline]
+fn read_udp(transport: &[u8], pseudo: Sum) -> Option<(u8, u16, u16)> {
+    let header: &[u8; udp::HEADER] = transport.first_chunk()?;
+    let &[s0, s1, d0, d1, l0, l1, c0, c1] = header;
+    let covered = u16::from_be_bytes([l0, l1]);
+    let pseudo = pseudo.word(u16::from(Proto::UDP.0)).word(covered);
+    // Without a checksum NAT computes one.
+    let is_odd = [c0, c1] == [0, 0] || pseudo.stands(header, udp::CHECKSUM);
+    if usize::from(covered) < udp::HEADER || usize::from(covered) > transport.len() || is_odd {
+        return None;
+    }
+    Some((0, u16::from_be_bytes([s0, s1]), u16::from_be_bytes([d0, d1])))
 }
 
 /// Translates an IPv4 packet with `HEAD` octets of headers and its transport checksum at `CHECKSUM`.
 #[inline]
-fn translate_v4<const HEAD: usize, const CHECKSUM: usize>(nat: &Nat, frame: &mut [u8]) -> Option<()> {
+fn translate_v4<const HEAD: usize, const CHECKSUM: usize>(
+    end: End,
+    addr: Ipv4Addr,
+    port: u16,
+    frame: &mut [u8],
+) -> Option<()> {
     let head: &mut [u8; HEAD] = frame.first_chunk_mut()?;
-    let IpAddr::V4(addr) = nat.addr else { return None };
-    let (at, port_at) = match nat.end {
+    let (at, port_at) = match end {
         End::Source => (L3 + ipv4::SOURCE, V4_L4),
         End::Destination => (L3 + ipv4::DESTINATION, V4_L4 + 2),
     };
     let change = Sum::ZERO.replace::<4>(head, at, addr.octets());
     decrement(head, change);
-    put_port::<HEAD, CHECKSUM>(head, port_at, nat.port, change);
+    put_port::<HEAD, CHECKSUM>(head, port_at, port, change);
     Some(())
 }
 
 /// The same for IPv6, whose header has no checksum.
 #[inline]
-fn translate_v6<const HEAD: usize, const CHECKSUM: usize>(nat: &Nat, frame: &mut [u8]) -> Option<()> {
+fn translate_v6<const HEAD: usize, const CHECKSUM: usize>(
+    end: End,
+    addr: Ipv6Addr,
+    port: u16,
+    frame: &mut [u8],
+) -> Option<()> {
     let head: &mut [u8; HEAD] = frame.first_chunk_mut()?;
-    let IpAddr::V6(addr) = nat.addr else { return None };
-    let (at, port_at) = match nat.end {
+    let (at, port_at) = match end {
         End::Source => (L3 + ipv6::SOURCE, V6_L4),
         End::Destination => (L3 + ipv6::DESTINATION, V6_L4 + 2),
     };
     let change = Sum::ZERO.replace::<16>(head, at, addr.octets());
     head[L3 + ipv6::HOP_LIMIT] -= 1;
-    put_port::<HEAD, CHECKSUM>(head, port_at, nat.port, change);
+    put_port::<HEAD, CHECKSUM>(head, port_at, port, change);
     Some(())
 }
 

@@ -42,7 +42,8 @@ impl<B, T> Place<B, T> {
             Self::One(entry) => {
                 (entry.conn.has(key, direction) && is_alive(&entry.conn, now, held)).then_some(entry)
             }
-            Self::Many(crowd) => crowd.find(key, direction, now, held),
+            // A copy: whoever's address is given away has to lie in memory, and here a key seldom does.
+            Self::Many(crowd) => crowd.find(&key.clone(), direction, now, held),
         }
     }
 

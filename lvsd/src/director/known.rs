@@ -45,7 +45,7 @@ impl Lane {
             (known, self.noted.concerns(conn, direction, arrival.headers.transport))
         })?;
         if is_noted {
-            self.noted.look(key);
+            self.noted.look(*key);
         }
         Some(known)
     }

@@ -58,8 +58,8 @@ impl Noted {
         true
     }
 
-    pub(super) fn look(&mut self, key: &FlowKey) {
-        self.notes.push(Note::Look(*key));
+    pub(super) fn look(&mut self, key: FlowKey) {
+        self.notes.push(Note::Look(key));
     }
 
     /// A connection was taken out of the table.

@@ -25,22 +25,23 @@ impl Lane {
         packet: &mut Packet<'_>,
         now: Tick,
     ) -> Option<Verdict> {
-        let plain = Plain::read(packet.bytes())?;
-        if begins(&plain) || !snapshot.forwards(plain.is_ipv6()) {
+        let (plain, flow) = Plain::read(packet.bytes())?;
+        let transport = plain.transport(&flow);
+        if begins(transport) || !snapshot.forwards(plain.is_ipv6()) {
             return None;
         }
-        plane.table().with(plain.flow(), now, |conn, direction| {
+        plane.table().with(&flow, now, |conn, direction| {
             // FTP's talk is read.
             if conn.binding().role() == Role::Control {
                 return None;
             }
             let port = match direction {
-                Direction::ToServer => self.pass_to_server(conn, snapshot, packet, &plain),
-                Direction::ToClient => self.pass_to_client(conn, snapshot, packet, &plain),
+                Direction::ToServer => self.pass_to_server(conn, snapshot, packet, plain),
+                Direction::ToClient => self.pass_to_client(conn, snapshot, packet, plain),
             }?;
-            advance(conn, plain.transport(), direction, snapshot, now);
-            if self.noted.concerns(conn, direction, plain.transport()) {
-                self.noted.look(plain.flow());
+            advance(conn, transport, direction, snapshot, now);
+            if self.noted.concerns(conn, direction, transport) {
+                self.noted.look(flow);
             }
             Some(Verdict::Send(port))
         })?
@@ -53,7 +54,7 @@ impl Lane {
         conn: &mut Connection,
         snapshot: &Snapshot,
         packet: &mut Packet<'_>,
-        plain: &Plain,
+        plain: Plain,
     ) -> Option<PortId> {
         let (method, destination) = (conn.binding().method(), conn.binding().destination());
         let hop = snapshot.hop(destination.id())?;
@@ -74,9 +75,9 @@ impl Lane {
         conn: &Connection,
         snapshot: &Snapshot,
         packet: &mut Packet<'_>,
-        plain: &Plain,
+        plain: Plain,
     ) -> Option<PortId> {
-        let Ok(NextHop::Ready(path)) = snapshot.fib.lookup(plain.flow().dst) else { return None };
+        let Ok(NextHop::Ready(path)) = snapshot.fib.lookup(conn.key().src) else { return None };
         let (addr, port) = (conn.key().dst, conn.key().dst_port);
         self.pass(&Rewrite::Nat(Nat { end: End::Source, addr, port }), packet, plain, &path)?;
         self.count_out(conn, snapshot, plain.len());
@@ -85,7 +86,7 @@ impl Lane {
 
     /// Rewrites a packet that fits; one that does not, or that cannot be rewritten, stays as it is.
     #[inline]
-    fn pass(&mut self, rewrite: &Rewrite, packet: &mut Packet<'_>, plain: &Plain, path: &Path) -> Option<()> {
+    fn pass(&mut self, rewrite: &Rewrite, packet: &mut Packet<'_>, plain: Plain, path: &Path) -> Option<()> {
         // One that goes the long way after all takes its number there.
         plain.apply(rewrite, packet, path, self.coming_ident())?;
         self.next_ident();
@@ -95,6 +96,6 @@ impl Lane {
 
 /// True for a packet that may begin a connection.
 #[inline]
-const fn begins(plain: &Plain) -> bool {
-    matches!(plain.transport(), Transport::Tcp { flags, .. } if flags & TcpFlags::SYN.0 != 0)
+const fn begins(transport: Transport) -> bool {
+    matches!(transport, Transport::Tcp { flags, .. } if flags & TcpFlags::SYN.0 != 0)
 }
