@@ -4,6 +4,8 @@
 //!   everything back (*revert*); [`Role::dry_run`] says it all in `ip`, `sysctl` and `nft` commands.
 //! * [`Watcher`] follows the kernel's interfaces, addresses, routes and neighbours in a [`HostView`],
 //!   whose [`lookup`](HostView::lookup) answers as `ip route get` does.
+//! * [`Editor`] puts single addresses and interfaces there and takes them away; [`InputFilter`] keeps what is
+//!   sent to some addresses from the host.
 //! * [`Snapshot`] is the state of a host as text, to be compared with a later one.
 //!
 //! All of it works on the network namespace of the calling thread, and blocks.
@@ -18,6 +20,7 @@ mod error;
 mod finding;
 mod follow;
 mod host;
+mod input_filter;
 mod interface;
 mod journal;
 mod name;
@@ -44,6 +47,7 @@ pub use error::Error;
 pub use finding::Finding;
 pub use follow::{Changes, Watcher};
 pub use host::{Host, JOURNAL_DIRECTORY, Reverted};
+pub use input_filter::{Closed, InputFilter};
 pub use interface::Interface;
 pub use neighbour::{Neighbour, Reachability};
 pub use nft::{NatSource, SourceNat};
