@@ -262,3 +262,22 @@ fn two_thousand_virtual_servers_with_thirty_seven_thousand_real_servers_are_read
     let mut out = std::io::stdout().lock();
     let _ = std::io::Write::write_fmt(&mut out, format_args!("{} bytes read in {took:?}\n", text.len()));
 }
+
+#[test]
+fn a_strict_instance_takes_packets_as_the_owner_alone() {
+    let read = |lines: &str| {
+        let text = format!(
+            "vrrp_instance VI_1 {{\n interface eth0\n virtual_router_id 1\n virtual_ipaddress {{\n 192.0.2.1\n }}\n{lines}}}\n"
+        );
+        let reading = keepalived::parse("accept.conf", &text, "main").unwrap();
+        let instance = &reading.declared.vrrp.instances[0];
+        (instance.accepts, instance.is_closed(), reading.warnings.to_string().contains("has no effect"))
+    };
+    assert_eq!(read(""), (true, false, false));
+    assert_eq!(read("no_accept\n"), (false, true, false));
+    assert_eq!(read("strict_mode\n"), (false, true, false));
+    assert_eq!(read("strict_mode\npriority 255\n"), (true, false, false));
+    assert_eq!(read("strict_mode\nversion 3\naccept\n"), (true, false, false));
+    assert_eq!(read("strict_mode\naccept\n"), (false, true, true), "version 2 has no accept mode");
+    assert_eq!(read("no_accept\npriority 255\n"), (true, false, true));
+}

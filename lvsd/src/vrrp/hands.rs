@@ -1,9 +1,10 @@
 //! Takes hold of addresses and interfaces on the host, never without the guard knowing.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 
-use lvs_netcfg::{Address, Editor, Error, Interface};
+use lvs_netcfg::{Address, Closed, Editor, Error, InputFilter, Interface};
 
 use super::guard::{Guard, Held};
 
@@ -14,6 +15,8 @@ pub(super) struct Hands {
     program: PathBuf,
     guard: Option<Guard>,
     held: Vec<Held>,
+    /// Goes with the daemon by itself; the guard has nothing to do with it.
+    filter: InputFilter,
 }
 
 impl Hands {
@@ -24,7 +27,7 @@ impl Hands {
     pub(super) fn new(program: PathBuf) -> Result<Self, Error> {
         let editor = Editor::open()?;
         let guard = Guard::start(&program).map_err(Error::Socket)?;
-        Ok(Self { editor, program, guard: Some(guard), held: Vec::new() })
+        Ok(Self { editor, program, guard: Some(guard), held: Vec::new(), filter: InputFilter::open()? })
     }
 
     /// Takes an address; true when it was not there.
@@ -42,6 +45,18 @@ impl Hands {
         let released = self.editor.delete_address(address);
         self.forget(&Held::Address(address.clone()));
         released
+    }
+
+    /// Keeps packets to these addresses, and to no others, from the host.
+    pub(super) fn close(&mut self, closed: BTreeSet<Closed>) {
+        let count = closed.len();
+        match self.filter.close(closed) {
+            Ok(true) => tracing::debug!(count, "addresses that take no packets"),
+            Ok(false) => {}
+            Err(error) => {
+                tracing::error!(%error, count, "packets to addresses without accept mode are taken all the same");
+            }
+        }
     }
 
     /// Makes an interface with a MAC address of its own and sets it up; one of this name that is there is a dead
@@ -162,6 +177,7 @@ impl Hands {
                 Err(error) => tracing::warn!(%error, "left to the guard"),
             }
         }
+        self.close(BTreeSet::new());
         if let Some(guard) = self.guard.take() {
             guard.end();
         }

@@ -31,8 +31,9 @@ use std::thread::{self, JoinHandle};
 use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
+use lvs_netcfg::InputFilter;
 use lvs_vrrp::WallClock;
-use lvs_vrrp::declared::{Declared, Mistake, Subject};
+use lvs_vrrp::declared::{Declared, Instance, Mistake, Subject};
 use parking_lot::Mutex;
 
 use crate::message::VrrpListing;
@@ -48,6 +49,9 @@ pub enum VrrpError {
     /// The host.
     #[error("VRRP: {0}")]
     Host(#[from] lvs_netcfg::Error),
+    /// Packets to virtual addresses cannot be kept away here.
+    #[error("VRRP: no_accept: {0}; it takes nftables and Linux 5.12, or remove it")]
+    Closing(#[source] lvs_netcfg::Error),
     /// Sockets and threads.
     #[error("VRRP: {0}")]
     Io(#[from] io::Error),
@@ -131,9 +135,6 @@ pub fn check(declared: &Declared) -> Vec<Mistake> {
                 message: message.to_owned(),
             });
         };
-        if !instance.accepts && instance.priority != u8::MAX {
-            wrong("no_accept", "is not done here; drop packets to the addresses by a rule of the firewall");
-        }
         if instance.virtual_mac.as_ref().is_some_and(|mac| mac.for_all_addresses) {
             wrong("use_vmac_addr", "is not done here; give the other interface an instance of its own");
         }
@@ -144,16 +145,25 @@ pub fn check(declared: &Declared) -> Vec<Mistake> {
     mistakes
 }
 
+/// Refuses what cannot be run, on any host or on this one.
+fn vet(declared: &Declared) -> Result<(), VrrpError> {
+    let mistakes = check(declared);
+    if !mistakes.is_empty() {
+        return Err(VrrpError::Mistakes(mistakes));
+    }
+    if declared.instances.iter().any(Instance::is_closed) {
+        InputFilter::probe().map_err(VrrpError::Closing)?;
+    }
+    Ok(())
+}
+
 /// Starts the virtual routers on a thread of their own, in the calling thread's network namespace.
 ///
 /// # Errors
 /// The declaration cannot be run, or the host refuses the sockets. Interfaces that are not there are no error: their
 /// instances are faulty until they come.
 pub fn start(declared: Declared, options: Options) -> Result<Vrrp, VrrpError> {
-    let mistakes = check(&declared);
-    if !mistakes.is_empty() {
-        return Err(VrrpError::Mistakes(mistakes));
-    }
+    vet(&declared)?;
     let (sender, receiver) = mpsc::channel();
     let (waker, wakened) = UnixStream::pair()?;
     waker.set_nonblocking(true)?;
@@ -172,14 +182,11 @@ impl Vrrp {
     /// # Errors
     /// The declaration cannot be run: nothing was changed.
     pub fn reconfigure(&self, declared: Declared) -> Result<(), VrrpError> {
-        let mistakes = check(&declared);
-        if !mistakes.is_empty() {
-            return Err(VrrpError::Mistakes(mistakes));
-        }
         let mut current = self.declared.lock();
         if *current == declared {
             return Ok(());
         }
+        vet(&declared)?;
         let (done, is_done) = mpsc::sync_channel(1);
         self.inbox.send(Message::Reconfigure(Box::new(declared.clone()), done))?;
         is_done.recv().map_err(|_| VrrpError::Ended)?;

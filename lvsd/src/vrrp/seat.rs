@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use ipnet::IpNet;
-use lvs_netcfg::{Address, HostView, Interface};
+use lvs_netcfg::{Address, Closed, HostView, Interface};
 use lvs_vrrp::declared::{Flag, Instance, VirtualAddress};
 use lvs_vrrp::wire::ChecksumKind;
 use lvs_vrrp::{Gate, Reject, Rejects, Tick};
@@ -114,6 +114,15 @@ impl Seat {
                 Some((for_kernel(declared, ifindex?)?, declared.is_untracked))
             })
             .collect()
+    }
+
+    /// The addresses to which nothing may be delivered: of those that it put on the host, and of `further` ones.
+    pub(super) fn closed(&self, further: &[Address]) -> Vec<Closed> {
+        if !self.instance.is_closed() {
+            return Vec::new();
+        }
+        let all = self.held.iter().chain(further);
+        all.map(|address| Closed::new(address.address.addr(), address.ifindex)).collect()
     }
 
     /// The address adverts come from: the one declared, else the interface's first that is not a virtual one. A

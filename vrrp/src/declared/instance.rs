@@ -141,6 +141,12 @@ impl Instance {
         first.or(other).is_some_and(|address| address.is_ipv6())
     }
 
+    /// True when, as master, it takes no packets to the virtual addresses: `Accept_Mode` is off, and they are not its
+    /// own.
+    pub const fn is_closed(&self) -> bool {
+        !self.accepts && self.priority != u8::MAX
+    }
+
     /// True when its adverts go to each peer rather than to a group.
     pub fn is_unicast(&self) -> bool {
         !self.peers.is_empty() || self.needs_peers

@@ -11,7 +11,8 @@ const PROCESS: Standing =
 const CPUS: Standing = Noted("lvsd has no such process; systemd's CPUAffinity= sets its processors");
 const SWAP: Standing = Noted("lvsd is not locked into memory; systemd's MemorySwapMax=0 keeps it there");
 const RTTIME: Standing = Noted("lvsd sets no limit of this kind");
-const FIREWALL: Standing = Noted("lvsd keeps a host from answering without firewall rules");
+const FIREWALL: Standing =
+    Noted("what `no_accept` takes is in an nftables table of its own, which goes with lvsd");
 const BUFFER: Standing = Noted("lvsd asks the kernel again when it missed something");
 const BUS: Standing = Noted("lvsd is not on D-Bus; `lvsd vrrp --json` tells the same");
 const PATHS: Standing =

@@ -19,6 +19,7 @@ struct Draft {
     is_preempting: Option<(bool, Place)>,
     preempt_delay: Option<(Duration, Place)>,
     is_strict: Option<bool>,
+    accepts: Option<(bool, Place)>,
     sends_from_base: Option<Place>,
     no_advert: Option<bool>,
 }
@@ -47,7 +48,7 @@ impl Model<'_> {
             self.notify(inner, &mut instance.notify);
             self.announced(inner.name(), inner, &mut draft.announced);
         }
-        self.settle_instance(statement, instance, &draft);
+        self.settle_instance(instance, &draft);
     }
 
     fn identity(&mut self, inner: &Statement, instance: &mut Instance) {
@@ -145,6 +146,8 @@ impl Model<'_> {
             "preempt_delay" => {
                 draft.preempt_delay = self.seconds(inner, 0..=1000).map(|delay| (delay, inner.whole()));
             }
+            "accept" => draft.accepts = Some((true, inner.place())),
+            "no_accept" => draft.accepts = Some((false, inner.place())),
             "dont_track_primary" => instance.ignores_interface = true,
             "track_interface" => instance.track_interfaces.extend(self.tracks(inner, 253)),
             "track_script" => instance.track_scripts.extend(self.tracks(inner, 253)),
@@ -215,18 +218,9 @@ impl Model<'_> {
         made
     }
 
-    fn settle_instance(&mut self, statement: &Statement, mut instance: Instance, draft: &Draft) {
+    fn settle_instance(&mut self, mut instance: Instance, draft: &Draft) {
         instance.is_strict = draft.is_strict.unwrap_or(self.globals.is_strict);
         instance.announcing = draft.announced.over(self.globals.announcing).resolve();
-        if instance.is_strict && instance.priority != 255 {
-            let found = Found::new(
-                statement.whole(),
-                "a strict instance that accepts packets",
-                "its addresses answer",
-            );
-            self.findings
-                .warn(found.help("drop packets to the addresses by a rule of the firewall, or leave it so"));
-        }
         instance.lower_priority_no_advert =
             draft.no_advert.unwrap_or(self.globals.lower_priority_no_advert || instance.is_strict);
         if instance.peers.iter().any(|peer| peer.min_ttl.is_some() || peer.max_ttl.is_some()) {
@@ -235,6 +229,7 @@ impl Model<'_> {
         if instance.group.is_none() && instance.peers.is_empty() {
             instance.group = if instance.is_ipv6() { self.globals.group6 } else { self.globals.group4 };
         }
+        instance.accepts = self.accepts(&instance, draft.accepts);
         self.settle_preemption(&mut instance, draft);
         self.settle_mac(&mut instance, draft);
         self.declared.vrrp.instances.push(instance);

@@ -1,5 +1,6 @@
 //! From statements to what they declare: services, checks and virtual routers.
 
+mod accept;
 mod address;
 mod authentication;
 mod checker;

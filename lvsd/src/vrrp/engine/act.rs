@@ -58,9 +58,14 @@ impl Engine {
 
     pub(super) fn take_addresses(&mut self, place: usize) {
         let view = self.watcher.view();
+        let Some(seat) = self.seats.get(place) else { return };
+        let wanted: Vec<_> = seat.wanted(view).into_iter().map(|(address, _)| address).collect();
+        // Nothing is delivered to them from the first moment on.
+        let others = self.seats.iter().flat_map(|seat| seat.closed(&[]));
+        self.hands.close(others.chain(seat.closed(&wanted)).collect());
         let Some(seat) = self.seats.get_mut(place) else { return };
         let is_owner = seat.instance.priority == u8::MAX;
-        for (address, _) in seat.wanted(view) {
+        for address in wanted {
             if seat.held.contains(&address) {
                 continue;
             }
@@ -76,6 +81,7 @@ impl Engine {
                 }
             }
         }
+        self.close_held();
     }
 
     fn release_addresses(&mut self, place: usize) {
@@ -87,6 +93,12 @@ impl Engine {
         }
         let gone: Vec<_> = seat.addresses().map(|address| address.address).collect();
         self.announcer.forget(|address| gone.contains(&address));
+        self.close_held();
+    }
+
+    /// Closes the addresses that are held without accept mode, and opens all others.
+    pub(super) fn close_held(&mut self) {
+        self.hands.close(self.seats.iter().flat_map(|seat| seat.closed(&[])).collect());
     }
 
     pub(super) fn announce(&mut self, place: usize, repeat: u32, now: Tick) {

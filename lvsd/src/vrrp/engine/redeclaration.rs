@@ -73,6 +73,8 @@ impl Engine {
     /// Masters that stay take the addresses that are new to them, and let go of those that are theirs no more.
     fn change_addresses(&mut self, now: Tick) {
         let view = self.watcher.view().clone();
+        // Accept mode may have changed, and the owner's priority.
+        self.close_held();
         for place in 0..self.seats.len() {
             let is_master =
                 self.router.machine(Member(place)).is_some_and(|machine| machine.role() == Role::Master);
@@ -90,6 +92,7 @@ impl Engine {
                 self.announce(place, 1, now);
             }
         }
+        self.close_held();
     }
 }
 
