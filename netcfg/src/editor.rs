@@ -1,4 +1,4 @@
-//! Puts single addresses and virtual interfaces on the host and takes them away: what comes and goes with a role
+//! Puts single addresses, routes, rules and virtual interfaces on the host and takes them away: what comes and goes with a role
 //! that is held for a while, beside the lasting set-up of a [`Host`](crate::Host).
 
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
@@ -12,6 +12,8 @@ use nix::errno::Errno;
 use crate::Error;
 use crate::address::{Address, changed};
 use crate::netlink::Netlink;
+use crate::policy::PolicyRule;
+use crate::route::Route;
 
 /// Changes the host of the thread that opened it, one request at a time.
 #[derive(Debug)]
@@ -31,6 +33,26 @@ impl Editor {
     /// Takes an address off its interface; false when it was not there.
     pub fn delete_address(&mut self, address: &Address) -> Result<bool, Error> {
         address.delete(&mut self.0)
+    }
+
+    /// Sets a route, before others for the same prefix; false when the very same was there already.
+    pub fn add_route(&mut self, route: &Route) -> Result<bool, Error> {
+        route.prepend(&mut self.0)
+    }
+
+    /// Deletes a route; false when it was not there.
+    pub fn delete_route(&mut self, route: &Route) -> Result<bool, Error> {
+        route.delete(&mut self.0)
+    }
+
+    /// Sets a rule of policy routing; false when the very same was there already.
+    pub fn add_rule(&mut self, rule: &PolicyRule) -> Result<bool, Error> {
+        rule.add(&mut self.0)
+    }
+
+    /// Deletes a rule of policy routing; false when it was not there.
+    pub fn delete_rule(&mut self, rule: &PolicyRule) -> Result<bool, Error> {
+        rule.delete(&mut self.0)
     }
 
     /// Makes an interface on `parent` with a MAC address of its own (a macvlan that reaches no other one on the same

@@ -4,7 +4,7 @@
 //!   everything back (*revert*); [`Role::dry_run`] says it all in `ip`, `sysctl` and `nft` commands.
 //! * [`Watcher`] follows the kernel's interfaces, addresses, routes and neighbours in a [`HostView`],
 //!   whose [`lookup`](HostView::lookup) answers as `ip route get` does.
-//! * [`Editor`] puts single addresses and interfaces there and takes them away; [`InputFilter`] keeps what is
+//! * [`Editor`] puts single addresses, routes, rules and interfaces there and takes them away; [`InputFilter`] keeps what is
 //!   sent to some addresses from the host.
 //! * [`Snapshot`] is the state of a host as text, to be compared with a later one.
 //!
@@ -27,6 +27,7 @@ mod name;
 mod neighbour;
 mod netlink;
 mod nft;
+mod policy;
 mod real_server;
 mod role;
 mod route;
@@ -51,6 +52,7 @@ pub use input_filter::{Closed, InputFilter};
 pub use interface::Interface;
 pub use neighbour::{Neighbour, Reachability};
 pub use nft::{NatSource, SourceNat};
+pub use policy::{PolicyRule, RuleVerdict};
 pub use real_server::{Method, RealServer};
 pub use role::{Role, RoleName};
 pub use route::{Route, RouteKind, TABLE_DEFAULT, TABLE_LOCAL, TABLE_MAIN};

@@ -114,6 +114,9 @@ pub struct Route {
     pub tos: u8,
     /// Whether its interface is gone or without a carrier as far as the route table knows.
     pub is_dead: bool,
+    /// Whether its router counts as one on the link, whatever the addresses say.
+    #[serde(default)]
+    pub is_onlink: bool,
     /// How many hops it has; more than one for a multipath route.
     pub hops: usize,
 }
@@ -138,6 +141,7 @@ impl Route {
             scope: SCOPE_LINK,
             tos: 0,
             is_dead: false,
+            is_onlink: false,
             hops: 1,
         }
     }
@@ -166,6 +170,13 @@ impl Route {
         let message = RouteNetlinkMessage::NewRoute(self.to_message());
         let action = || format!("add route {}", self.prefix);
         changed(netlink.request(message, NLM_F_CREATE | NLM_F_EXCL, &action), Errno::EEXIST)
+    }
+
+    /// Puts the route before others for the same prefix; false when the very same was there already.
+    pub(crate) fn prepend(&self, netlink: &mut Netlink) -> Result<bool, Error> {
+        let message = RouteNetlinkMessage::NewRoute(self.to_message());
+        let action = || format!("add route {} to table {}", self.prefix, self.table);
+        changed(netlink.request(message, NLM_F_CREATE, &action), Errno::EEXIST)
     }
 
     /// Deletes the route; false when it was not there.
@@ -199,6 +210,7 @@ impl Route {
             scope: header.scope.into(),
             tos: header.tos,
             is_dead: header.flags.contains(RouteFlags::Dead),
+            is_onlink: header.flags.contains(RouteFlags::Onlink),
             hops: 1,
         };
         for attribute in &message.attributes {
@@ -254,6 +266,9 @@ impl Route {
         header.protocol = RouteProtocol::from(self.protocol);
         header.scope = RouteScope::from(self.scope);
         header.tos = self.tos;
+        if self.is_onlink {
+            header.flags = RouteFlags::Onlink;
+        }
         let attributes = &mut message.attributes;
         attributes.push(RouteAttribute::Destination(self.prefix.addr().into()));
         attributes.push(RouteAttribute::Table(self.table));
@@ -297,6 +312,7 @@ mod tests {
         route.table = 1000;
         route.metric = 20;
         route.mtu = Some(1400);
+        route.is_onlink = true;
         route.via = Some("192.168.91.1".parse().unwrap());
         assert_eq!(Route::from_message(&route.to_message()), Some(route));
     }

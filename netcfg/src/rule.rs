@@ -33,7 +33,7 @@ impl MarkRule {
         Ok(rules)
     }
 
-    fn from_message(message: &RuleMessage) -> Option<Self> {
+    pub(crate) fn from_message(message: &RuleMessage) -> Option<Self> {
         let header = &message.header;
         let is_plain = header.action == RuleAction::ToTable
             && !header.flags.contains(RuleFlags::Invert)
