@@ -8,7 +8,10 @@ mod authentication;
 mod command;
 mod instance;
 mod mistake;
+mod route;
+mod rule;
 mod track;
+mod words;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -20,7 +23,10 @@ pub use instance::{
     Announcing, Checksum, InitialState, Instance, Ipvlan, IpvlanMode, Peer, Preemption, Version, VirtualMac,
 };
 pub use mistake::{Mistake, Subject};
+pub use route::{Route, RouteKind};
+pub use rule::{Rule, RuleVerdict};
 pub use track::{InitialNumber, Script, Track, TrackFile, TrackProcess, Weight};
+pub use words::{KEEPALIVED, Prefix, Unread};
 
 /// Everything about VRRP that an operator declares.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -39,13 +45,26 @@ pub struct Declared {
     pub processes: Vec<TrackProcess>,
     /// How long an interface must have been down, and up, before it counts (`interface_up_down_delays`).
     pub link_delays: Vec<LinkDelay>,
+    /// What is on the host whoever is master.
+    pub lasting: Lasting,
 }
 
 impl Declared {
     /// True when there is nothing to run.
     pub fn is_empty(&self) -> bool {
-        self.instances.is_empty()
+        self.instances.is_empty() && self.lasting == Lasting::default()
     }
+}
+
+/// What is on the host from the start to the end, whoever is master.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Lasting {
+    /// Addresses, each with its interface (`static_ipaddress`).
+    pub addresses: Vec<VirtualAddress>,
+    /// Routes (`static_routes`).
+    pub routes: Vec<Route>,
+    /// Rules of policy routing (`static_rules`).
+    pub rules: Vec<Rule>,
 }
 
 /// What holds for all instances together.

@@ -316,7 +316,7 @@ fn lock_interfaces(config: &Config, watcher: &Watcher) -> Result<Vec<Lock>, RunE
         let all = watcher.view().interfaces().filter(|interface| interface.mac.is_some());
         all.map(|interface| interface.name.as_str()).collect::<Vec<_>>().join(", ")
     };
-    if config.interfaces.is_empty() && config.vrrp.is_empty() {
+    if config.interfaces.is_empty() && config.vrrp.instances.is_empty() {
         return Err(RunError::NoInterface(names()));
     }
     let unknown = |name: &&String| watcher.view().interface_named(name).is_none();

@@ -5,6 +5,7 @@ mod follow;
 mod links;
 mod reception;
 mod redeclaration;
+mod ways;
 mod weight;
 
 use std::collections::{BTreeMap, HashMap};
@@ -31,6 +32,7 @@ use super::pulse::Pulses;
 use super::seat::Seat;
 use super::socket::{LARGEST, Listener};
 use super::watch::{Tell, Watched, Watches};
+use super::way::Ways;
 use super::{Inbox, Message, Options, VrrpError, report};
 use crate::message::VrrpListing;
 use links::Links;
@@ -52,6 +54,8 @@ pub(super) struct Engine {
     watcher: Watcher,
     links: Links,
     hands: Hands,
+    /// What is on the host whoever is master.
+    lasting: Ways,
     announcer: Announcer,
     notifier: Notifier,
     watches: Watches,
@@ -89,6 +93,7 @@ impl Engine {
             watcher: Watcher::open_for_links()?,
             links: Links::default(),
             hands: Hands::new(program)?,
+            lasting: Ways::default(),
             announcer: Announcer::open()?,
             notifier: Notifier::start(declared.globals.clone())?,
             watches: Watches::default(),
@@ -141,6 +146,8 @@ impl Engine {
         self.watches.change(&declared, &self.tell);
         self.take_stock(now);
         self.clear_leftovers();
+        self.clear_ways();
+        self.take_lasting();
         self.router.start(now);
         self.turn();
     }
@@ -226,6 +233,7 @@ impl Engine {
         if changes.any() || self.links.next_deadline().is_some_and(|due| due <= now) {
             self.take_stock(now);
             self.put_back();
+            self.keep_ways();
         }
     }
 
@@ -262,6 +270,7 @@ impl Engine {
         self.router.stop(None, now);
         self.act(now);
         self.publish();
+        self.lasting.release(&mut self.hands);
         self.hands.end();
         self.watches.end();
     }

@@ -8,16 +8,23 @@ use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
 
-use lvs_netcfg::{Address, Editor};
+use lvs_netcfg::{Address, Editor, PolicyRule, Route};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::signal::{SigSet, Signal};
 use serde::{Deserialize, Serialize};
+
+/// Bytes that the pipe to the guard holds.
+const ROOM: i32 = 1 << 20;
 
 /// Something on the host that must not outlive the daemon.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Held {
     /// A virtual address.
     Address(Address),
+    /// A route.
+    Route(Route),
+    /// A rule of policy routing.
+    Rule(PolicyRule),
     /// A virtual interface.
     Link {
         /// Its number.
@@ -35,10 +42,22 @@ pub(super) enum Held {
 }
 
 impl Held {
+    /// True for a route or a rule that says of itself who set it, so that it is no operator's.
+    pub(super) fn is_marked(&self) -> bool {
+        match self {
+            Self::Route(Route { protocol, .. }) | Self::Rule(PolicyRule { protocol, .. }) => {
+                *protocol == lvs_vrrp::declared::KEEPALIVED
+            }
+            Self::Address(_) | Self::Link { .. } | Self::Sysctl { .. } => false,
+        }
+    }
+
     /// Takes it off the host; fine where it is gone already.
     pub(super) fn undo(&self, editor: &mut Editor) -> Result<(), lvs_netcfg::Error> {
         match self {
             Self::Address(address) => editor.delete_address(address).map(drop),
+            Self::Route(route) => editor.delete_route(route).map(drop),
+            Self::Rule(rule) => editor.delete_rule(rule).map(drop),
             Self::Link { ifindex, .. } => editor.delete_link(*ifindex).map(drop),
             Self::Sysctl { path, before } => {
                 // The interface it belongs to may be gone, and the parameter with it.
@@ -79,6 +98,10 @@ impl Guard {
         let pipe = child.stdin.take().ok_or(io::ErrorKind::BrokenPipe)?;
         // Nothing the guard does may keep an advert waiting.
         fcntl(&pipe, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
+        // Hundreds of routes may be told of before it reads the first.
+        if let Err(error) = fcntl(&pipe, FcntlArg::F_SETPIPE_SZ(ROOM)) {
+            tracing::debug!(%error, "the pipe to the guard is a small one");
+        }
         Ok(Self { child, pipe })
     }
 

@@ -47,6 +47,46 @@ impl Hands {
         released
     }
 
+    /// Puts a route, a rule or an address on the host; false where it is there already and so another's.
+    pub(super) fn take(&mut self, held: &Held) -> Result<bool, Error> {
+        if self.held.contains(held) {
+            return Ok(false);
+        }
+        self.hold(held);
+        let taken = self.put(held);
+        if !matches!(taken, Ok(true)) {
+            self.forget(held);
+        }
+        taken
+    }
+
+    /// Puts something that is held on the host again, where somebody has taken it away.
+    pub(super) fn put_back(&mut self, held: &Held) {
+        match self.put(held) {
+            Ok(true) => tracing::warn!(?held, "was taken away, and is put back"),
+            Ok(false) => {}
+            Err(error) => tracing::debug!(%error, "not put back"),
+        }
+    }
+
+    /// Takes something off the host, whether or not it is held.
+    pub(super) fn release(&mut self, held: &Held) {
+        if let Err(error) = held.undo(&mut self.editor) {
+            tracing::error!(%error, "not taken away");
+        }
+        self.forget(held);
+    }
+
+    fn put(&mut self, held: &Held) -> Result<bool, Error> {
+        match held {
+            Held::Address(address) => self.editor.add_address(address),
+            Held::Route(route) => self.editor.add_route(route),
+            Held::Rule(rule) => self.editor.add_rule(rule),
+            // They are made and set elsewhere.
+            Held::Link { .. } | Held::Sysctl { .. } => Ok(false),
+        }
+    }
+
     /// Keeps packets to these addresses, and to no others, from the host.
     pub(super) fn close(&mut self, closed: BTreeSet<Closed>) {
         let count = closed.len();

@@ -1,7 +1,7 @@
 //! VRRP as it runs: sockets, addresses, scripts, and the thread that keeps the virtual routers' time.
 //!
 //! ```text
-//!  peers <-- adverts --> thread lvsd-vrrp --> addresses, virtual MACs   <-- guard process: undoes them
+//!  peers <-- adverts --> thread lvsd-vrrp --> addresses, routes, MACs    <-- guard process: undoes them
 //!                          |   ^   ^  ^                                      when the daemon is gone
 //!   scripts and pipes <----+   |   |  +-- pulses of the workers
 //!   (lvsd-vrrp-tell)           |   +----- links and addresses, as the kernel tells of them
@@ -21,6 +21,7 @@ mod report;
 mod seat;
 mod socket;
 mod watch;
+mod way;
 
 use std::io::{self, Write as _};
 use std::os::unix::net::UnixStream;

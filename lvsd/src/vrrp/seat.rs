@@ -12,6 +12,7 @@ use lvs_vrrp::{Gate, Reject, Rejects, Tick};
 
 use super::socket::Sender;
 use super::wall_clock;
+use super::way::Ways;
 
 /// The kernel's `IFA_F_*`.
 const NO_DETECTION: u32 = 0x02;
@@ -35,6 +36,8 @@ pub(super) struct Seat {
     pub(super) sender: Option<Sender>,
     /// The addresses that it put on the host.
     pub(super) held: Vec<Address>,
+    /// The routes and rules that it put on the host.
+    pub(super) ways: Ways,
     pub(super) rejects: Rejects,
     pub(super) checksums: [u64; 2],
     /// What keeps it from working.
@@ -52,6 +55,7 @@ impl Seat {
             own_link: None,
             sender: None,
             held: Vec::new(),
+            ways: Ways::default(),
             rejects: Rejects::default(),
             checksums: [0; 2],
             faults: Vec::new(),
@@ -177,7 +181,7 @@ pub(super) const fn virtual_mac(router_id: u8, is_ipv6: bool) -> [u8; 6] {
     [0, 0, 0x5e, 0, if is_ipv6 { 2 } else { 1 }, router_id]
 }
 
-fn for_kernel(declared: &VirtualAddress, ifindex: u32) -> Option<Address> {
+pub(super) fn for_kernel(declared: &VirtualAddress, ifindex: u32) -> Option<Address> {
     let mut address = Address::new(ifindex, IpNet::new(declared.address, declared.prefix).ok()?);
     address.label.clone_from(&declared.label);
     address.scope = declared.scope.number();

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::{Authentication, Notify, Track, VirtualAddress};
+use super::{Authentication, Notify, Route, Rule, Track, VirtualAddress};
 
 /// A virtual router, as one of the routers that share it declares it (`vrrp_instance`).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,6 +51,10 @@ pub struct Instance {
     pub excluded: Vec<VirtualAddress>,
     /// No addresses is no mistake (`no_virtual_ipaddress`).
     pub may_lack_addresses: bool,
+    /// Routes that a master sets (`virtual_routes`).
+    pub routes: Vec<Route>,
+    /// Rules of policy routing that a master sets (`virtual_rules`).
+    pub rules: Vec<Rule>,
     /// Carries the addresses on an interface with the virtual router's own MAC address (`use_vmac`).
     pub virtual_mac: Option<VirtualMac>,
     /// Carries the addresses on an ipvlan (`use_ipvlan`).
@@ -110,6 +114,8 @@ impl Instance {
             addresses: Vec::new(),
             excluded: Vec::new(),
             may_lack_addresses: false,
+            routes: Vec::new(),
+            rules: Vec::new(),
             virtual_mac: None,
             ipvlan: None,
             announcing: Announcing::default(),

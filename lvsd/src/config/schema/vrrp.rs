@@ -28,6 +28,14 @@ pub(in crate::config) struct Vrrp {
     #[serde(default)]
     pub(in crate::config) process: Vec<Process>,
     #[serde(default)]
+    pub(in crate::config) static_address: Vec<Spanned<Brief<Address>>>,
+    /// In the words of `ip route add`.
+    #[serde(default)]
+    pub(in crate::config) static_route: Vec<Text>,
+    /// In the words of `ip rule add`.
+    #[serde(default)]
+    pub(in crate::config) static_rule: Vec<Text>,
+    #[serde(default)]
     pub(in crate::config) instance: Vec<Instance>,
     #[serde(default)]
     pub(in crate::config) group: Vec<Group>,
@@ -148,6 +156,12 @@ pub(in crate::config) struct Instance {
     pub(in crate::config) excluded: Vec<Spanned<Brief<Address>>>,
     #[serde(default)]
     pub(in crate::config) may_lack_addresses: bool,
+    /// In the words of `ip route add`.
+    #[serde(default)]
+    pub(in crate::config) route: Vec<Text>,
+    /// In the words of `ip rule add`.
+    #[serde(default)]
+    pub(in crate::config) rule: Vec<Text>,
     pub(in crate::config) virtual_mac: Option<VirtualMac>,
     pub(in crate::config) ipvlan: Option<Ipvlan>,
     pub(in crate::config) source: Option<IpAddr>,

@@ -8,6 +8,7 @@ mod service;
 mod sysctl;
 mod url;
 mod vrrp;
+mod way;
 
 use std::fmt::Display;
 use std::net::IpAddr;

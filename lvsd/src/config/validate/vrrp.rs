@@ -34,6 +34,7 @@ impl Check {
             files: vrrp.file.iter().map(file).collect(),
             processes: vrrp.process.iter().map(process).collect(),
             link_delays: vrrp.link_delay.iter().map(|delay| self.link_delay(delay)).collect(),
+            lasting: self.lasting(vrrp),
         };
         if self.mistakes.is_empty() {
             self.vrrp_mistakes(vrrp, &declared);
@@ -87,6 +88,8 @@ impl Check {
             addresses: self.addresses(&from.address),
             excluded: self.addresses(&from.excluded),
             may_lack_addresses: from.may_lack_addresses,
+            routes: self.routes(&from.route),
+            rules: self.rules(&from.rule),
             virtual_mac: from.virtual_mac.as_ref().map(|made| self.virtual_mac(made)),
             ipvlan: from.ipvlan.as_ref().map(ipvlan),
             announcing: announcing(&from.announce),
@@ -183,7 +186,7 @@ impl Check {
         }
     }
 
-    fn addresses(&mut self, from: &[Spanned<Brief<written::Address>>]) -> Vec<VirtualAddress> {
+    pub(super) fn addresses(&mut self, from: &[Spanned<Brief<written::Address>>]) -> Vec<VirtualAddress> {
         from.iter().filter_map(|address| self.virtual_address(address)).collect()
     }
 

@@ -2,8 +2,8 @@
 
 use lvs_vrrp::declared::{
     Announcing, AntiReplay, Authentication, Checksum, Command, Declared, Flag, Globals, HmacMode,
-    HmacSettings, InitialState, Instance, Ipvlan, IpvlanMode, Notify, Peer, Preemption, RunAs, Scope, Script,
-    SyncGroup, Track, TrackFile, TrackProcess, Version, VirtualAddress, VirtualMac,
+    HmacSettings, InitialState, Instance, Ipvlan, IpvlanMode, Lasting, Notify, Peer, Preemption, RunAs,
+    Scope, Script, SyncGroup, Track, TrackFile, TrackProcess, Version, VirtualAddress, VirtualMac,
 };
 
 use super::Page;
@@ -11,7 +11,7 @@ use super::keys::{Either, Keys};
 use crate::config::validate::plain_address;
 
 pub(super) fn write(vrrp: &Declared, page: &mut Page) {
-    page.table("[vrrp]", &globals(&vrrp.globals));
+    page.table("[vrrp]", &lasting(globals(&vrrp.globals), &vrrp.lasting));
     for delay in &vrrp.link_delays {
         let keys = Keys::default()
             .set("interface", &delay.interface)
@@ -41,6 +41,12 @@ fn globals(globals: &Globals) -> Keys {
         .flag("script-security", globals.script_security)
         .some("realtime-priority", globals.realtime_priority)
         .list("fifo", &fifos)
+}
+
+fn lasting(keys: Keys, lasting: &Lasting) -> Keys {
+    keys.list("static-address", &lasting.addresses.iter().map(address).collect::<Vec<_>>())
+        .list("static-route", &lasting.routes.iter().map(ToString::to_string).collect::<Vec<_>>())
+        .list("static-rule", &lasting.rules.iter().map(ToString::to_string).collect::<Vec<_>>())
 }
 
 fn script(script: &Script) -> Keys {
@@ -163,6 +169,8 @@ fn addresses(keys: Keys, instance: &Instance) -> Keys {
     keys.list("address", &all(&instance.addresses))
         .list("excluded", &all(&instance.excluded))
         .flag("may-lack-addresses", instance.may_lack_addresses)
+        .list("route", &instance.routes.iter().map(ToString::to_string).collect::<Vec<_>>())
+        .list("rule", &instance.rules.iter().map(ToString::to_string).collect::<Vec<_>>())
         .some("virtual-mac", instance.virtual_mac.as_ref().map(virtual_mac))
         .some("ipvlan", instance.ipvlan.as_ref().map(ipvlan))
 }

@@ -6,8 +6,6 @@ use super::{Block, Keyword, Standing, row};
 const MAIL: Standing = Noted("lvsd sends no mail; use a notify script or a FIFO");
 const BFD: Standing =
     Refused("lvsd speaks no BFD; watch the path by a `vrrp_script`, or check the server by a `TCP_CHECK`");
-const ROUTES: Standing =
-    Refused("lvsd moves addresses alone; set routes and rules by `notify_master` and `notify_backup`");
 const LINK: Standing = Noted("the kernel tells lvsd of a link's changes at once");
 
 /// The rows.
@@ -147,8 +145,8 @@ pub(super) const TABLE: &[Keyword] = &[
         "",
         Refused("set it by sysctl: net.ipv4.conf.INTERFACE.promote_secondaries=1"),
     ),
-    row(Block::VrrpInstance, "virtual_routes", "{ROUTE..}", ROUTES),
-    row(Block::VrrpInstance, "virtual_rules", "{RULE..}", ROUTES),
+    row(Block::VrrpInstance, "virtual_routes", "", Opens(Block::Items)),
+    row(Block::VrrpInstance, "virtual_rules", "", Opens(Block::Items)),
     row(Block::VrrpInstance, "accept", "", Honoured),
     row(Block::VrrpInstance, "no_accept", "", Honoured),
     row(Block::VrrpInstance, "nopreempt", "", Honoured),

@@ -51,7 +51,7 @@ impl Model<'_> {
         done
     }
 
-    fn virtual_address(&mut self, words: &[Word]) -> Option<VirtualAddress> {
+    pub(super) fn virtual_address(&mut self, words: &[Word]) -> Option<VirtualAddress> {
         let (first, options) = words.split_first()?;
         let mut address = self.with_prefix(first)?;
         let mut options = options.iter();

@@ -32,6 +32,7 @@ pub(super) struct Globals {
     pub(super) higher_priority_send_advert: bool,
     pub(super) tells_priority: bool,
     pub(super) mac_prefix: Option<String>,
+    pub(super) default_interface: Option<String>,
     pub(super) logs_all_failures: Option<bool>,
     delay_after_boot: Duration,
     is_quiet: bool,
@@ -140,6 +141,10 @@ impl Model<'_> {
             }
             "vrrp_check_unicast_src" => self.globals.checks_peers = true,
             "vrrp_skip_check_adv_addr" => self.globals.skips_known_addresses = self.boolean(statement),
+            "default_interface" => {
+                let named = Self::name(statement).and_then(|word| self.findings.interface(word));
+                self.globals.default_interface = named;
+            }
             "vrrp_strict" => self.globals.is_strict = true,
             "vrrp_notify_priority_changes" => self.globals.tells_priority = self.boolean(statement),
             "vrrp_rt_priority" => {

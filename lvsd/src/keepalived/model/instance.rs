@@ -131,6 +131,14 @@ impl Model<'_> {
                 let addresses = self.addresses(inner);
                 instance.excluded.extend(addresses);
             }
+            "virtual_routes" => {
+                let routes = self.routes(inner);
+                instance.routes.extend(routes);
+            }
+            "virtual_rules" => {
+                let rules = self.rules(inner);
+                instance.rules.extend(rules);
+            }
             "no_virtual_ipaddress" => instance.may_lack_addresses = true,
             "use_vmac" => instance.virtual_mac = Some(self.virtual_mac(inner)),
             "vmac_xmit_base" => draft.sends_from_base = Some(inner.place()),
@@ -176,7 +184,7 @@ impl Model<'_> {
         made
     }
 
-    fn no_effect(&mut self, word: &Word, why: &str) {
+    pub(super) fn no_effect(&mut self, word: &Word, why: &str) {
         self.findings.warn(Found::new(word.place, format!("`{}` has no effect here", word.text), why));
     }
 

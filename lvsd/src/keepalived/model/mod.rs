@@ -12,6 +12,7 @@ mod server;
 mod service;
 mod track;
 mod watch;
+mod way;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -22,6 +23,7 @@ use super::source::{Findings, Found};
 use super::tree::Statement;
 use globals::Globals;
 use group::Group;
+use way::Places;
 
 /// Gathers what a configuration declares.
 pub(super) struct Model<'a> {
@@ -31,6 +33,7 @@ pub(super) struct Model<'a> {
     globals: Globals,
     groups: BTreeMap<String, Group>,
     files: BTreeMap<String, WatchedFile>,
+    rule_places: Places,
     declared: Declared,
 }
 
@@ -49,6 +52,7 @@ pub(super) fn declare(statements: &[Statement], findings: &mut Findings) -> Decl
         globals: Globals::default(),
         groups: BTreeMap::new(),
         files: BTreeMap::new(),
+        rule_places: Places::default(),
         declared: Declared::default(),
     };
     // What others refer to comes first, wherever it stands.
@@ -70,6 +74,15 @@ pub(super) fn declare(statements: &[Statement], findings: &mut Findings) -> Decl
         match statement.name() {
             "virtual_server" => model.virtual_server(statement, &mut seen),
             "vrrp_instance" => model.instance(statement),
+            "static_ipaddress" => model.static_addresses(statement),
+            "static_routes" => {
+                let routes = model.routes(statement);
+                model.declared.vrrp.lasting.routes.extend(routes);
+            }
+            "static_rules" => {
+                let rules = model.rules(statement);
+                model.declared.vrrp.lasting.rules.extend(rules);
+            }
             _ => {}
         }
     }

@@ -82,10 +82,13 @@ impl Engine {
             }
         }
         self.close_held();
+        // They may come from the addresses.
+        self.take_ways(place);
     }
 
     fn release_addresses(&mut self, place: usize) {
         let Some(seat) = self.seats.get_mut(place) else { return };
+        seat.ways.release(&mut self.hands);
         for address in std::mem::take(&mut seat.held) {
             if let Err(error) = self.hands.release_address(&address) {
                 tracing::error!(%error, instance = seat.instance.name, "an address stays");

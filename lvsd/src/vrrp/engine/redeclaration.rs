@@ -93,6 +93,7 @@ impl Engine {
             }
         }
         self.close_held();
+        self.keep_ways();
     }
 }
 
