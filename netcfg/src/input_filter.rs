@@ -4,7 +4,7 @@
 //! kernel removes it when the socket goes, however the program ended, and `nft flush ruleset` passes it over.
 //!
 //! ```text
-//! table inet lvsd-vrrp-PID {
+//! table inet lvsd-vrrp-NUMBER {
 //!     chain input {
 //!         type filter hook input priority filter - 1; policy accept;
 //!         icmpv6 type nd-neighbor-solicit accept
@@ -74,9 +74,10 @@ impl InputFilter {
     /// There is no such socket to be had.
     pub fn open() -> Result<Self, Error> {
         let mut socket = Socket::new(NETLINK_NETFILTER).map_err(Error::Socket)?;
-        socket.bind_auto().map_err(Error::Socket)?;
+        let own = socket.bind_auto().map_err(Error::Socket)?;
         socket.connect(&SocketAddr::new(0, 0)).map_err(Error::Socket)?;
-        let table = format!("lvsd-vrrp-{}", std::process::id());
+        // No other socket of this network namespace has the number.
+        let table = format!("lvsd-vrrp-{}", own.port_number());
         Ok(Self { socket, table, sequence: 0, closed: BTreeSet::new() })
     }
 
@@ -86,8 +87,12 @@ impl InputFilter {
     /// It cannot; for want of nftables, of rights, or of tables with an owner (Linux 5.12).
     pub fn probe() -> Result<(), Error> {
         let mut filter = Self::open()?;
-        filter.table.push_str("-probe");
         filter.replace(&BTreeSet::new(), true)
+    }
+
+    /// The table's name.
+    pub fn table(&self) -> &str {
+        &self.table
     }
 
     /// Closes these addresses and no others, all at once; false when it was so already.
