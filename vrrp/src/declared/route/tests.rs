@@ -73,3 +73,62 @@ fn each_mistake_is_told_at_its_word() {
         assert!(unread.at == at && all.contains(told), "{text}: {unread:?}");
     }
 }
+
+/// Words that have a meaning, and some that have none.
+const WORDS: [&str; 40] = [
+    "to",
+    "default",
+    "10.0.0.0/8",
+    "10.1.0.0/16",
+    "192.0.2.1",
+    "2001:db8::/32",
+    "2001:db8::1",
+    "via",
+    "gw",
+    "dev",
+    "oif",
+    "eth0",
+    "src",
+    "table",
+    "main",
+    "local",
+    "100",
+    "0",
+    "0x10",
+    "metric",
+    "priority",
+    "proto",
+    "static",
+    "scope",
+    "link",
+    "mtu",
+    "1400",
+    "tos",
+    "onlink",
+    "no_track",
+    "inet",
+    "inet6",
+    "unicast",
+    "blackhole",
+    "unreachable",
+    "prohibit",
+    "throw",
+    "nexthop",
+    "",
+    "a-name-that-is-too-long",
+];
+
+proptest::proptest! {
+    #[test]
+    fn whatever_is_read_is_written_so_that_it_is_read_again(
+        words in proptest::collection::vec(proptest::sample::select(&WORDS[..]), 0..12)
+    ) {
+        // Most routes need these two.
+        for words in [words.clone(), [&["10.0.0.0/8", "dev", "eth0"], &words[..]].concat()] {
+            match Route::parse(&words) {
+                Ok(route) => proptest::prop_assert_eq!(parse(&route.to_string()), Ok(route)),
+                Err(unread) => proptest::prop_assert!(unread.at < words.len().max(1)),
+            }
+        }
+    }
+}

@@ -50,3 +50,53 @@ fn each_mistake_is_told_at_its_word() {
     let nowhere = Rule::parse(&["from", "10.0.0.0/8", "table", "1"], None).unwrap_err();
     assert!(nowhere.expected.contains("priority N"), "{nowhere:?}");
 }
+
+/// Words that have a meaning, and some that have none.
+const WORDS: [&str; 32] = [
+    "from",
+    "to",
+    "all",
+    "default",
+    "10.0.0.0/8",
+    "2001:db8::/32",
+    "192.0.2.1",
+    "table",
+    "lookup",
+    "main",
+    "100",
+    "0",
+    "7",
+    "0x10/0xf0",
+    "priority",
+    "pref",
+    "iif",
+    "oif",
+    "dev",
+    "eth0",
+    "fwmark",
+    "tos",
+    "blackhole",
+    "unreachable",
+    "prohibit",
+    "no_track",
+    "inet",
+    "inet6",
+    "goto",
+    "not",
+    "",
+    "5/0",
+];
+
+proptest::proptest! {
+    #[test]
+    fn whatever_is_read_is_written_so_that_it_is_read_again(
+        words in proptest::collection::vec(proptest::sample::select(&WORDS[..]), 0..12)
+    ) {
+        for words in [words.clone(), [&["table", "9"], &words[..]].concat()] {
+            match Rule::parse(&words, Some(16_384)) {
+                Ok(rule) => proptest::prop_assert_eq!(parse(&rule.to_string()), Ok(rule)),
+                Err(unread) => proptest::prop_assert!(unread.at < words.len().max(1)),
+            }
+        }
+    }
+}
