@@ -223,3 +223,41 @@ fn what_lasts_needs_no_virtual_router() {
     assert!(process.stop(), "{}", process.said());
     pair.net.assert_unchanged("a", &before);
 }
+
+#[test]
+#[ignore = "needs root"]
+fn secondary_addresses_are_promoted_as_long_as_it_is_declared() {
+    let mut pair = pair();
+    let promotes = |pair: &Pair, interface: &str| {
+        let path = format!("/proc/sys/net/ipv4/conf/{interface}/promote_secondaries");
+        pair.net.run("a", &["cat", &path]).good().trim() == "1"
+    };
+    for interface in ["default", "ens"] {
+        pair.net.host("a").sysctl(&format!("ipv4/conf/{interface}/promote_secondaries"), "0").unwrap();
+    }
+    let before = pair.net.snapshot("a");
+    for (lines, interface) in
+        [("promote_secondaries\n", "ens"), ("promote_secondaries\nuse_vmac\n", "vrrp.51")]
+    {
+        pair.start_with("a", Kind::Lvsd, &Router::new(150).with(lines));
+        pair.wait_for_master("a", "alone");
+        assert!(promotes(&pair, interface));
+        assert_eq!(promotes(&pair, "ens"), interface == "ens");
+        // A new file takes it back, and sets it again.
+        for (inside, expected) in
+            [(lines.replace("promote_secondaries\n", ""), false), (lines.to_owned(), true)]
+        {
+            let text = Router::new(150).with(&inside).text(pair.way, "a", &pair.net.files);
+            fs::write(pair.file("a.conf"), text).unwrap();
+            pair.net.run("a", &[LVSD, "reload", "--socket", &pair.file("a-sock")]).good();
+            assert_eq!(promotes(&pair, interface), expected);
+        }
+        pair.stop("a");
+        pair.net.assert_unchanged("a", &before);
+        pair.start_with("a", Kind::Lvsd, &Router::new(150).with(lines));
+        pair.wait_for_master("a", "alone");
+        pair.kill("a");
+        pair.wait("it goes with the killed daemon", || !pair.holds("a") && !promotes(&pair, "ens"));
+        pair.wait("all of it does", || before.0.difference(&pair.net.snapshot("a").0).is_empty());
+    }
+}

@@ -155,13 +155,37 @@ impl Hands {
     pub(super) fn set(&mut self, path: &str, value: &str) {
         let Ok(before) = fs::read_to_string(format!("/proc/sys/{path}")) else { return };
         let before = before.trim().to_owned();
-        let is_held = |held: &Held| matches!(held, Held::Sysctl { path: other, .. } if other == path);
-        if before == value || self.held.iter().any(is_held) {
+        if before == value {
             return;
         }
-        self.hold(&Held::Sysctl { path: path.to_owned(), before });
+        // Of an interface that came anew it may have to be set again; what it was the first time is what it is to be.
+        if self.parameter(path).is_none() {
+            self.hold(&Held::Sysctl { path: path.to_owned(), before });
+        }
         if let Err(error) = fs::write(format!("/proc/sys/{path}"), value) {
             tracing::warn!(%error, path, "not set");
+        }
+    }
+
+    /// The parameter of this path, where it was set here.
+    fn parameter(&self, path: &str) -> Option<Held> {
+        let is_it = |held: &&Held| matches!(held, Held::Sysctl { path: other, .. } if other == path);
+        self.held.iter().find(is_it).cloned()
+    }
+
+    /// Has the secondary addresses of these interfaces promoted, and those of no others.
+    pub(super) fn promote_secondaries(&mut self, interfaces: &BTreeSet<String>) {
+        let wanted: BTreeSet<String> =
+            interfaces.iter().map(|name| format!("net/ipv4/conf/{name}/promote_secondaries")).collect();
+        let is_over = |held: &&Held| {
+            matches!(held, Held::Sysctl { path, .. }
+                if path.ends_with("/promote_secondaries") && !wanted.contains(path))
+        };
+        for held in self.held.iter().filter(is_over).cloned().collect::<Vec<_>>() {
+            self.release(&held);
+        }
+        for path in wanted {
+            self.set(&path, "1");
         }
     }
 

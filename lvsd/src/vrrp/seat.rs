@@ -100,6 +100,12 @@ impl Seat {
         Some(own.unwrap_or_else(|| (base.name.clone(), base.index)))
     }
 
+    /// The name of the interface that carries the addresses, where it is there.
+    pub(super) fn carrier(&self) -> Option<String> {
+        let base = self.base.as_ref()?;
+        self.own_link.and_then(|_| own_name(&self.instance)).or_else(|| Some(base.name.clone()))
+    }
+
     /// Every address it carries, those that adverts do not name among them.
     pub(super) fn addresses(&self) -> impl Iterator<Item = &VirtualAddress> {
         self.instance.addresses.iter().chain(&self.instance.excluded)
@@ -170,8 +176,18 @@ impl Seat {
     }
 }
 
+/// What the interface is called that the instance has for itself, where it asks for one.
+pub(super) fn own_name(instance: &Instance) -> Option<String> {
+    let of_mac = instance.virtual_mac.as_ref();
+    let of_mac = of_mac.map(|made| made.interface.clone().unwrap_or_else(|| link_name(instance)));
+    of_mac.or_else(|| {
+        let named = instance.ipvlan.as_ref()?.interface.clone();
+        Some(named.unwrap_or_else(|| format!("ipvlan.{}", instance.virtual_router_id)))
+    })
+}
+
 /// What the interface of a virtual MAC is called where that is not declared.
-pub(super) fn link_name(instance: &Instance) -> String {
+fn link_name(instance: &Instance) -> String {
     let family = if instance.is_ipv6() { "6" } else { "" };
     format!("vrrp{family}.{}", instance.virtual_router_id)
 }

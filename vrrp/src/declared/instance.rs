@@ -55,6 +55,9 @@ pub struct Instance {
     pub routes: Vec<Route>,
     /// Rules of policy routing that a master sets (`virtual_rules`).
     pub rules: Vec<Rule>,
+    /// Where one of a network's addresses goes, the others stay (`promote_secondaries`): the interface's parameter of
+    /// this name is set.
+    pub promotes_secondaries: bool,
     /// Carries the addresses on an interface with the virtual router's own MAC address (`use_vmac`).
     pub virtual_mac: Option<VirtualMac>,
     /// Carries the addresses on an ipvlan (`use_ipvlan`).
@@ -116,6 +119,7 @@ impl Instance {
             may_lack_addresses: false,
             routes: Vec::new(),
             rules: Vec::new(),
+            promotes_secondaries: false,
             virtual_mac: None,
             ipvlan: None,
             announcing: Announcing::default(),

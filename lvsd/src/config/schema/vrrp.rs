@@ -162,6 +162,8 @@ pub(in crate::config) struct Instance {
     /// In the words of `ip rule add`.
     #[serde(default)]
     pub(in crate::config) rule: Vec<Text>,
+    #[serde(default)]
+    pub(in crate::config) promote_secondaries: bool,
     pub(in crate::config) virtual_mac: Option<VirtualMac>,
     pub(in crate::config) ipvlan: Option<Ipvlan>,
     pub(in crate::config) source: Option<IpAddr>,

@@ -90,6 +90,7 @@ impl Check {
             may_lack_addresses: from.may_lack_addresses,
             routes: self.routes(&from.route),
             rules: self.rules(&from.rule),
+            promotes_secondaries: from.promote_secondaries,
             virtual_mac: from.virtual_mac.as_ref().map(|made| self.virtual_mac(made)),
             ipvlan: from.ipvlan.as_ref().map(ipvlan),
             announcing: announcing(&from.announce),

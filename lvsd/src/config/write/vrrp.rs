@@ -171,6 +171,7 @@ fn addresses(keys: Keys, instance: &Instance) -> Keys {
         .flag("may-lack-addresses", instance.may_lack_addresses)
         .list("route", &instance.routes.iter().map(ToString::to_string).collect::<Vec<_>>())
         .list("rule", &instance.rules.iter().map(ToString::to_string).collect::<Vec<_>>())
+        .flag("promote-secondaries", instance.promotes_secondaries)
         .some("virtual-mac", instance.virtual_mac.as_ref().map(virtual_mac))
         .some("ipvlan", instance.ipvlan.as_ref().map(ipvlan))
 }

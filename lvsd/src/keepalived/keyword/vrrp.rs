@@ -139,12 +139,7 @@ pub(super) const TABLE: &[Keyword] = &[
     row(Block::VrrpInstance, "virtual_ipaddress", "", Opens(Block::Items)),
     row(Block::VrrpInstance, "virtual_ipaddress_excluded", "", Opens(Block::Items)),
     row(Block::VrrpInstance, "no_virtual_ipaddress", "", Honoured),
-    row(
-        Block::VrrpInstance,
-        "promote_secondaries",
-        "",
-        Refused("set it by sysctl: net.ipv4.conf.INTERFACE.promote_secondaries=1"),
-    ),
+    row(Block::VrrpInstance, "promote_secondaries", "", Honoured),
     row(Block::VrrpInstance, "virtual_routes", "", Opens(Block::Items)),
     row(Block::VrrpInstance, "virtual_rules", "", Opens(Block::Items)),
     row(Block::VrrpInstance, "accept", "", Honoured),

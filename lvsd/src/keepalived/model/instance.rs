@@ -140,6 +140,7 @@ impl Model<'_> {
                 instance.rules.extend(rules);
             }
             "no_virtual_ipaddress" => instance.may_lack_addresses = true,
+            "promote_secondaries" => instance.promotes_secondaries = true,
             "use_vmac" => instance.virtual_mac = Some(self.virtual_mac(inner)),
             "vmac_xmit_base" => draft.sends_from_base = Some(inner.place()),
             "use_ipvlan" => instance.ipvlan = Some(self.ipvlan(inner)),

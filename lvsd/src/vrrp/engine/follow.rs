@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use lvs_netcfg::{HostView, Interface};
-use lvs_vrrp::declared::{Ipvlan, VirtualMac};
+use lvs_vrrp::declared::VirtualMac;
 use lvs_vrrp::{Member, Tick};
 
-use super::super::seat::{Seat, link_name, virtual_mac};
+use super::super::seat::{Seat, own_name, virtual_mac};
 use super::super::socket::{Listener, Sender};
 use super::Engine;
 
@@ -23,6 +23,8 @@ impl Engine {
         let used: BTreeSet<(u32, bool)> =
             self.seats.iter().filter_map(|seat| Some((seat.through()?.1, seat.instance.is_ipv6()))).collect();
         self.listeners.retain(|key, _| used.contains(key));
+        let promoting = self.seats.iter().filter(|seat| seat.instance.promotes_secondaries);
+        self.hands.promote_secondaries(&promoting.filter_map(Seat::carrier).collect());
         self.weigh(now);
     }
 
@@ -126,18 +128,13 @@ fn make_link(
     instance: &lvs_vrrp::declared::Instance,
     base: &Interface,
 ) -> Result<Option<(u32, [u8; 6])>, lvs_netcfg::Error> {
-    let (id, is_ipv6) = (instance.virtual_router_id, instance.is_ipv6());
-    if let Some(VirtualMac { interface, mac, .. }) = &instance.virtual_mac {
-        let name = interface.clone().unwrap_or_else(|| link_name(instance));
-        let mac = mac.unwrap_or_else(|| virtual_mac(id, is_ipv6));
+    let Some(name) = own_name(instance) else { return Ok(None) };
+    if let Some(VirtualMac { mac, .. }) = &instance.virtual_mac {
+        let mac = mac.unwrap_or_else(|| virtual_mac(instance.virtual_router_id, instance.is_ipv6()));
         return Ok(Some((hands.make_macvlan(&name, base, mac)?, mac)));
     }
-    if let Some(Ipvlan { interface, .. }) = &instance.ipvlan {
-        let name = interface.clone().unwrap_or_else(|| format!("ipvlan.{id}"));
-        let mac = base.mac.unwrap_or_default();
-        return Ok(Some((hands.make_ipvlan(&name, base)?, mac)));
-    }
-    Ok(None)
+    let mac = base.mac.unwrap_or_default();
+    Ok(Some((hands.make_ipvlan(&name, base)?, mac)))
 }
 
 /// The socket adverts are sent by.
