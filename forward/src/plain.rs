@@ -16,7 +16,7 @@ use lvs_conntrack::{FlowKey, Proto};
 use crate::checksum::{Sum, is_right};
 use crate::headers::{Headers, Transport, v6_addresses};
 use crate::packet::Packet;
-use crate::rewrite::{End, Path, Rewrite, address};
+use crate::rewrite::{End, Path, Rewrite, Tunnel, address};
 use crate::wire::{array, ethernet, ipv4, ipv6, read_u16, tcp, udp};
 
 const L3: usize = ethernet::HEADER;
@@ -51,15 +51,15 @@ impl Plain {
     /// not as it should be.
     #[inline]
     pub fn read(frame: &[u8]) -> Option<(Self, FlowKey)> {
-        match read_u16(frame, L3 - 2)? {
-            ethernet::IPV4 => Self::read_v4(frame),
-            ethernet::IPV6 => Self::read_v6(frame),
-            _ => None,
-        }
+        Self::read_v4(frame).or_else(|| Self::read_v6(frame))
     }
 
+    /// The same, of IPv4 alone: what comes of it can be compiled for addresses of that family.
     #[inline]
-    fn read_v4(frame: &[u8]) -> Option<(Self, FlowKey)> {
+    pub fn read_v4(frame: &[u8]) -> Option<(Self, FlowKey)> {
+        if read_u16(frame, L3 - 2)? != ethernet::IPV4 {
+            return None;
+        }
         let header: &[u8; ipv4::HEADER] = array(frame, L3)?;
         let &[first, _, t0, t1, _, _, f0, f1, ttl, proto, _, _, s0, s1, s2, s3, d0, d1, d2, d3] = header;
         let is_piece = u16::from_be_bytes([f0, f1]) & (ipv4::MF | ipv4::OFFSET) != 0;
@@ -79,8 +79,12 @@ impl Plain {
         Some((Self { shape, flags, len }, FlowKey { proto: Proto(proto), src, src_port, dst, dst_port }))
     }
 
+    /// The same, of IPv6 alone.
     #[inline]
-    fn read_v6(frame: &[u8]) -> Option<(Self, FlowKey)> {
+    pub fn read_v6(frame: &[u8]) -> Option<(Self, FlowKey)> {
+        if read_u16(frame, L3 - 2)? != ethernet::IPV6 {
+            return None;
+        }
         let header: &[u8; ipv6::HEADER] = array(frame, L3)?;
         let &[first, _, _, _, p0, p1, next, hop_limit, ..] = header;
         if first >> 4 != 6 || hop_limit <= 1 {
@@ -127,25 +131,21 @@ impl Plain {
         }
     }
 
-    /// Forwards the packet as [`Rewrite::apply`] does. `None` where it does not fit, or cannot be rewritten so; it is
-    /// then as it was.
+    /// Gives one end another address and port, and sends the packet on, as [`Rewrite::Nat`] does. `None` where it does
+    /// not fit, or the address is of the other family; the packet is then as it was.
     #[inline]
-    pub fn apply(self, rewrite: &Rewrite, packet: &mut Packet<'_>, path: &Path, ident: u16) -> Option<()> {
-        if self.len() > usize::from(rewrite.inner_mtu(path).ok()?) {
+    pub fn translate(
+        self,
+        end: End,
+        addr: IpAddr,
+        port: u16,
+        packet: &mut Packet<'_>,
+        path: &Path,
+    ) -> Option<()> {
+        if self.len > path.mtu {
             return None;
         }
-        match rewrite {
-            Rewrite::Nat(nat) => self.translate(nat.end, nat.addr, nat.port, packet.bytes_mut())?,
-            Rewrite::Direct => self.forward(packet.bytes_mut())?,
-            Rewrite::Tunnel(_) => return wrap(rewrite, packet, path, ident),
-        }
-        packet.truncate(L3 + self.len());
-        address(packet, path);
-        Some(())
-    }
-
-    #[inline]
-    fn translate(self, end: End, addr: IpAddr, port: u16, frame: &mut [u8]) -> Option<()> {
+        let frame = packet.bytes_mut();
         match (self.shape, addr) {
             (Shape::TcpV4, IpAddr::V4(addr)) => {
                 translate_v4::<{ V4_L4 + tcp::HEADER }, { V4_L4 + tcp::CHECKSUM }>(end, addr, port, frame)
@@ -162,12 +162,18 @@ impl Plain {
             (Shape::TcpV4 | Shape::UdpV4, IpAddr::V6(_)) | (Shape::TcpV6 | Shape::UdpV6, IpAddr::V4(_)) => {
                 None
             }
-        }
+        }?;
+        self.send(packet, path);
+        Some(())
     }
 
-    /// Takes one from the TTL.
+    /// Sends the packet on as it is, as [`Rewrite::Direct`] does. `None` where it does not fit; it is then as it was.
     #[inline]
-    fn forward(self, frame: &mut [u8]) -> Option<()> {
+    pub fn forward(self, packet: &mut Packet<'_>, path: &Path) -> Option<()> {
+        if self.len > path.mtu {
+            return None;
+        }
+        let frame = packet.bytes_mut();
         if self.is_ipv6() {
             let head: &mut [u8; V6_L4] = frame.first_chunk_mut()?;
             head[L3 + ipv6::HOP_LIMIT] -= 1;
@@ -175,14 +181,26 @@ impl Plain {
             let head: &mut [u8; V4_L4] = frame.first_chunk_mut()?;
             decrement(head, Sum::ZERO);
         }
+        self.send(packet, path);
         Some(())
     }
-}
 
-/// A tunnel's headers are as long as the rest together: here the long way is as short.
-fn wrap(rewrite: &Rewrite, packet: &mut Packet<'_>, path: &Path, ident: u16) -> Option<()> {
-    let headers = Headers::parse(packet.bytes()).ok()?;
-    rewrite.apply(packet, &headers, path, ident).ok().map(|_| ())
+    /// Cuts Ethernet's padding and addresses the frame to the next hop.
+    #[inline]
+    fn send(self, packet: &mut Packet<'_>, path: &Path) {
+        packet.truncate(L3 + self.len());
+        address(packet, path);
+    }
+
+    /// Wraps the packet in an outer one: a tunnel's headers are as long as the rest together, and here the long way is
+    /// as short. `None` where it does not fit; it is then as it was.
+    pub fn wrap(self, tunnel: Tunnel, packet: &mut Packet<'_>, path: &Path, ident: u16) -> Option<()> {
+        if self.len > tunnel.inner_mtu(path.mtu)? {
+            return None;
+        }
+        let headers = Headers::parse(packet.bytes()).ok()?;
+        Rewrite::Tunnel(tunnel).apply(packet, &headers, path, ident).ok().map(|_| ())
+    }
 }
 
 #[inline]

@@ -37,7 +37,7 @@ macro_rules! drop_reasons {
     ($($(#[doc = $doc:literal])+ $name:ident = $label:literal,)+) => {
         /// Why a packet was dropped; the label is written once and serves the counters, the command and the tests.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-        #[repr(usize)]
+        #[repr(u8)]
         pub enum DropReason { $($(#[doc = $doc])+ $name,)+ }
 
         impl DropReason {

@@ -4,16 +4,16 @@
 //! Where there is more to it, the short way leaves the packet and its connection alone, and the long one
 //! ([`Lane::judge_at_length`]) does it all. What both do is the same to the octet, which a test holds.
 
-use lvs_conntrack::{Direction, TcpFlags, Tick};
-use lvs_forward::{End, Nat, Packet, Path, Plain, PortId, Rewrite, Transport, Verdict};
+use lvs_conntrack::{Direction, FlowKey, TcpFlags, Tick};
+use lvs_forward::{End, Packet, Path, Plain, PortId, Rewrite, Transport, Verdict};
 
-use super::binding::Role;
+use super::binding::{Method, Role};
 use super::lane::Lane;
 use super::passage::Passage;
 use super::plane::Plane;
 use super::state::{Connection, advance};
 use crate::resolve::NextHop;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Hop, Snapshot};
 
 impl Lane {
     /// Forwards a packet from an interface, if it can go the short way.
@@ -25,7 +25,22 @@ impl Lane {
         packet: &mut Packet<'_>,
         now: Tick,
     ) -> Option<Verdict> {
-        let (plain, flow) = Plain::read(packet.bytes())?;
+        // Compiled once for each family: where that is known, an address is a number.
+        let passed = self.pass(plane, snapshot, packet, Plain::read_v4, now);
+        passed.or_else(|| self.pass(plane, snapshot, packet, Plain::read_v6, now))
+    }
+
+    /// The same, of packets that `read` reads.
+    #[inline]
+    fn pass(
+        &mut self,
+        plane: &Plane,
+        snapshot: &Snapshot,
+        packet: &mut Packet<'_>,
+        read: impl Fn(&[u8]) -> Option<(Plain, FlowKey)>,
+        now: Tick,
+    ) -> Option<Verdict> {
+        let (plain, flow) = read(packet.bytes())?;
         let transport = plain.transport(&flow);
         if begins(transport) || !snapshot.forwards(plain.is_ipv6()) {
             return None;
@@ -39,6 +54,8 @@ impl Lane {
                 Direction::ToServer => self.pass_to_server(conn, snapshot, packet, plain),
                 Direction::ToClient => self.pass_to_client(conn, snapshot, packet, plain),
             }?;
+            // One that goes the long way after all takes its number there.
+            self.next_ident();
             advance(conn, transport, direction, snapshot, now);
             if self.noted.concerns(conn, direction, transport) {
                 self.noted.look(flow);
@@ -50,17 +67,23 @@ impl Lane {
     /// Rewrites and counts a client's packet; says where it leaves.
     #[inline]
     fn pass_to_server(
-        &mut self,
+        &self,
         conn: &mut Connection,
         snapshot: &Snapshot,
         packet: &mut Packet<'_>,
         plain: Plain,
     ) -> Option<PortId> {
-        let (method, destination) = (conn.binding().method(), conn.binding().destination());
+        let destination = conn.binding().destination();
         let hop = snapshot.hop(destination.id())?;
         let Ok(NextHop::Ready(path)) = &hop.next else { return None };
-        let rewrite = Passage::rewrite(snapshot, hop.source, hop.method, method, conn.server()).ok()?;
-        self.pass(&rewrite, packet, plain, path)?;
+        match conn.binding().method() {
+            Method::Masquerade => {
+                let server = conn.server();
+                plain.translate(End::Destination, server.ip(), server.port(), packet, path)
+            }
+            Method::DirectRoute | Method::Bypass => plain.forward(packet, path),
+            Method::Tunnel => self.pass_through_tunnel(conn, snapshot, hop, path, packet, plain),
+        }?;
         let bytes = u64::try_from(plain.len()).unwrap_or(0);
         destination.stats().packet_in(self.number(), bytes);
         hop.service.packet_in(self.number(), bytes);
@@ -68,29 +91,34 @@ impl Lane {
         Some(path.port)
     }
 
+    fn pass_through_tunnel(
+        &self,
+        conn: &Connection,
+        snapshot: &Snapshot,
+        hop: &Hop,
+        path: &Path,
+        packet: &mut Packet<'_>,
+        plain: Plain,
+    ) -> Option<()> {
+        let method = conn.binding().method();
+        let rewrite = Passage::rewrite(snapshot, hop.source, hop.method, method, conn.server());
+        let Ok(Rewrite::Tunnel(tunnel)) = rewrite else { return None };
+        plain.wrap(tunnel, packet, path, self.coming_ident())
+    }
+
     /// Rewrites and counts a server's packet; says where it leaves.
     #[inline]
     fn pass_to_client(
-        &mut self,
+        &self,
         conn: &Connection,
         snapshot: &Snapshot,
         packet: &mut Packet<'_>,
         plain: Plain,
     ) -> Option<PortId> {
         let Ok(NextHop::Ready(path)) = snapshot.fib.lookup(conn.key().src) else { return None };
-        let (addr, port) = (conn.key().dst, conn.key().dst_port);
-        self.pass(&Rewrite::Nat(Nat { end: End::Source, addr, port }), packet, plain, &path)?;
+        plain.translate(End::Source, conn.key().dst, conn.key().dst_port, packet, &path)?;
         self.count_out(conn, snapshot, plain.len());
         Some(path.port)
-    }
-
-    /// Rewrites a packet that fits; one that does not, or that cannot be rewritten, stays as it is.
-    #[inline]
-    fn pass(&mut self, rewrite: &Rewrite, packet: &mut Packet<'_>, plain: Plain, path: &Path) -> Option<()> {
-        // One that goes the long way after all takes its number there.
-        plain.apply(rewrite, packet, path, self.coming_ident())?;
-        self.next_ident();
-        Some(())
     }
 }
 
