@@ -45,7 +45,7 @@ struct {
 struct gre {
 	__be16 flags;
 	__be16 type;
-} __attribute__((packed));
+};
 
 #define GRE_CHECKSUM 0x8000
 #define GRE_KEY 0x2000
@@ -56,14 +56,14 @@ struct udp {
 	struct ports ports;
 	__be16 length;
 	__be16 checksum;
-} __attribute__((packed));
+};
 
 struct gue {
 	/* Version (2 bits), control (1), length of what follows in words (5). */
 	__u8 version_control_length;
 	__u8 proto;
 	__be16 flags;
-} __attribute__((packed));
+};
 
 /* Where the inner packet begins and what it is; type 0 for no tunnel of ours. */
 struct inner {

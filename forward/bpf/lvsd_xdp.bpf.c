@@ -2,7 +2,7 @@
 /*
  * Decides which packets are the director's. Those go to its AF_XDP socket, all else to the host, untouched.
  *
- *   frame -> of a flow that is decided about (flow.h) -------------------------> out, rewritten
+ *   frame -> of a flow that is decided about (forward.h) ----------------------> out, rewritten
  *         -> Ethernet, VLAN tags -> not IP ------------------------------------> the host
  *         -> IPv4, IPv6 -> a fragment to a VIP or from a NAT real server -----> the director
  *                       -> an ICMP error to a VIP, or that quotes our packet -> the director
@@ -14,7 +14,7 @@
  * reset and so end a connection that a restarted director could have gone on with.
  */
 #include "parse.h"
-#include "flow.h"
+#include "forward.h"
 
 /* lvs_forward::io::xdp::program mirrors everything down to the maps. */
 
@@ -279,11 +279,11 @@ __attribute__((noinline)) int claim(struct xdp_md *xdp)
 SEC("xdp")
 int lvsd_xdp(struct xdp_md *xdp)
 {
-	int forwarded = XDP_DROP;
-	__u32 outcome = forward_known(xdp, &forwarded);
+	__u32 known = forward_known(xdp);
+	__u32 outcome = OUTCOME(known);
 	if (outcome == OUTCOME_FORWARDED) {
 		count_outcome(OUTCOME_FORWARDED);
-		return forwarded;
+		return ACTION(known);
 	}
 
 	__u32 reason = claim(xdp);

@@ -6,7 +6,8 @@
  * then looks at each once and alone, where pointers into the packet would have it look at every path through all.
  *
  * The kernel's own header files are not used for the protocols, so that the compiled object does not depend on
- * the version of the headers installed.
+ * the version of the headers installed. No header here has gaps by itself; called packed, each would be read octet
+ * by octet.
  */
 #ifndef LVSD_PARSE_H
 #define LVSD_PARSE_H
@@ -41,12 +42,12 @@ struct ethernet {
 	__u8 destination[6];
 	__u8 source[6];
 	__be16 type;
-} __attribute__((packed));
+};
 
 struct vlan {
 	__be16 tag;
 	__be16 type;
-} __attribute__((packed));
+};
 
 struct ipv4 {
 	__u8 version_length;
@@ -59,7 +60,7 @@ struct ipv4 {
 	__be16 checksum;
 	__be32 source;
 	__be32 destination;
-} __attribute__((packed));
+};
 
 #define IPV4_MORE_OR_OFFSET 0x3fff
 #define IPV4_OFFSET 0x1fff
@@ -71,7 +72,7 @@ struct ipv6 {
 	__u8 hop_limit;
 	__be32 source[4];
 	__be32 destination[4];
-} __attribute__((packed));
+};
 
 /* Other extension headers have their length where this one has `reserved`, in 8 bytes beyond the first 8. */
 struct fragment {
@@ -79,7 +80,7 @@ struct fragment {
 	__u8 reserved;
 	__be16 offset_more;
 	__be32 id;
-} __attribute__((packed));
+};
 
 #define IPV6_OFFSET 0xfff8
 
@@ -87,7 +88,7 @@ struct fragment {
 struct ports {
 	__be16 source;
 	__be16 destination;
-} __attribute__((packed));
+};
 
 /* ICMP and ICMPv6 alike. */
 struct icmp {
@@ -95,7 +96,7 @@ struct icmp {
 	__u8 code;
 	__be16 checksum;
 	__be32 rest;
-} __attribute__((packed));
+};
 
 /* Copies the header at `offset` into `header`; not 0 when the frame ends before it does. */
 #define READ(xdp, offset, header) bpf_xdp_load_bytes(xdp, offset, &(header), sizeof(header))

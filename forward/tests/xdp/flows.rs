@@ -15,7 +15,7 @@ use lvs_forward::{
 use crate::net::Lab;
 use crate::random::Random;
 
-const EPOCH: u32 = 7;
+const EPOCH: u8 = 7;
 const SERVER: u16 = 5;
 const PATH: u16 = 9;
 const PORTS: (u16, u16) = (40_000, 80);
@@ -49,16 +49,18 @@ fn cases() -> Vec<Case> {
         let nat = |end| Rewrite::Nat(Nat { end, addr: address, port: 8080 });
         let gue = Encapsulation::Gue { port: 6080, checksum: false };
         let gre = Encapsulation::Gre { checksum: false };
+        // Which port depends on the flow.
+        let tunnelled = FlowRewrite::Tunnel { gue_port: 0 };
         for (name, rewrite, flow) in [
             ("NAT to the server", nat(End::Destination), FlowRewrite::Destination),
-            ("NAT to the client", nat(End::Source), FlowRewrite::Source),
+            ("NAT to the client", nat(End::Source), FlowRewrite::Source { address, path: PATH }),
             ("direct routing", Rewrite::Direct, FlowRewrite::Direct),
-            ("IPIP", tunnel(false, Encapsulation::Ipip), FlowRewrite::Tunnel),
-            ("GUE", tunnel(false, gue), FlowRewrite::Tunnel),
-            ("GRE", tunnel(false, gre), FlowRewrite::Tunnel),
-            ("IPIP over IPv6", tunnel(true, Encapsulation::Ipip), FlowRewrite::Tunnel),
-            ("GUE over IPv6", tunnel(true, gue), FlowRewrite::Tunnel),
-            ("GRE over IPv6", tunnel(true, gre), FlowRewrite::Tunnel),
+            ("IPIP", tunnel(false, Encapsulation::Ipip), tunnelled),
+            ("GUE", tunnel(false, gue), tunnelled),
+            ("GRE", tunnel(false, gre), tunnelled),
+            ("IPIP over IPv6", tunnel(true, Encapsulation::Ipip), tunnelled),
+            ("GUE over IPv6", tunnel(true, gue), tunnelled),
+            ("GRE over IPv6", tunnel(true, gre), tunnelled),
         ] {
             cases.push(Case { name, is_v6, rewrite, flow });
         }
@@ -192,6 +194,11 @@ fn without_chance(case: &Case, mut frame: Vec<u8>) -> Vec<u8> {
     frame
 }
 
+fn key_of(is_v6: bool, proto: Proto) -> FlowKey {
+    let (src, dst) = if is_v6 { (v6(10), v6(100)) } else { (v4(10), v4(100)) };
+    FlowKey { proto, src, src_port: PORTS.0, dst, dst_port: PORTS.1 }
+}
+
 fn install(program: &Program, case: &Case, mtu: u16, egress: Egress, is_tcp: bool) -> FlowKey {
     let flows = program.flows();
     let tunnel = match case.rewrite {
@@ -199,27 +206,21 @@ fn install(program: &Program, case: &Case, mtu: u16, egress: Egress, is_tcp: boo
         Rewrite::Nat(_) | Rewrite::Direct => None,
     };
     let way = Some((egress, path(mtu)));
-    // A reply's way is its own: the server's is not to be looked at.
-    let its = if case.flow == FlowRewrite::Source { None } else { way };
-    let server = FlowServer { way: its, tunnel, identity: [1; IDENTITY], is_there: true };
+    // A reply's way and address are its own: the server's are not to be looked at.
+    let is_reply = matches!(case.flow, FlowRewrite::Source { .. });
+    let (its, last) = if is_reply { (None, 78) } else { (way, 77) };
+    let address = if case.is_v6 { v6(last) } else { v4(u8::try_from(last).unwrap()) };
+    let server = FlowServer { way: its, address, tunnel, identity: [1; IDENTITY], is_there: true };
     flows.set_server(SERVER, &server).unwrap();
     flows.set_path(PATH, way).unwrap();
     flows.set_epoch(EPOCH, 1234).unwrap();
-    let (src, dst) = if case.is_v6 { (v6(10), v6(100)) } else { (v4(10), v4(100)) };
-    let proto = if is_tcp { Proto::TCP } else { Proto::UDP };
-    let key = FlowKey { proto, src, src_port: PORTS.0, dst, dst_port: PORTS.1 };
-    let flow = Flow {
-        rewrite: case.flow,
-        address: if case.is_v6 { v6(77) } else { v4(77) },
-        port: 8080,
-        gue_port: gue_source_port(&key),
-        epoch: EPOCH,
-        server: SERVER,
-        path: PATH,
-        seen: 0,
-        packets: 0,
-        is_closed: false,
+    let key = key_of(case.is_v6, if is_tcp { Proto::TCP } else { Proto::UDP });
+    let rewrite = match case.flow {
+        FlowRewrite::Tunnel { .. } => FlowRewrite::Tunnel { gue_port: gue_source_port(&key) },
+        other => other,
     };
+    let flow =
+        Flow { rewrite, port: 8080, epoch: EPOCH, server: SERVER, seen: 0, packets: 0, is_closed: false };
     assert_ne!(flows.insert(&key, &flow), Inserted::NoRoom);
     assert_eq!(flows.get(&key), Some(flow), "what is written is read");
     key
@@ -319,7 +320,8 @@ fn behind_the_end_of_a_connection_both_its_flows_are_left() {
         let key = install(&program, case, 1500, egress, true);
         let back = FlowKey { src: v4(77), src_port: 8080, ..key.reversed() };
         let flow = program.flows().get(&key).unwrap();
-        let reply = Flow { rewrite: FlowRewrite::Source, address: key.dst, port: key.dst_port, ..flow };
+        let rewrite = FlowRewrite::Source { address: key.dst, path: PATH };
+        let reply = Flow { rewrite, port: key.dst_port, ..flow };
         assert_ne!(program.flows().insert(&back, &reply), Inserted::NoRoom);
         let run = |frame: &[u8]| lab.director.enter(|| program.try_frame(frame, ingress).unwrap().action);
         assert_eq!(run(&plain(true, 0x10)), Action::Redirect);
@@ -347,17 +349,46 @@ fn a_decision_counts_while_its_epoch_its_server_and_its_way_do() {
     flows.set_epoch(EPOCH, 0).unwrap();
     assert_eq!(run(), Action::Redirect);
     let way = Some((egress, path(1500)));
-    let gone = FlowServer { way, tunnel: None, identity: [1; IDENTITY], is_there: false };
+    let address = v4(77);
+    let gone = FlowServer { way, address, tunnel: None, identity: [1; IDENTITY], is_there: false };
     flows.set_server(SERVER, &gone).unwrap();
     assert_eq!(run(), Action::Pass);
     flows.set_server(SERVER, &FlowServer { way: None, is_there: true, ..gone }).unwrap();
     assert_eq!(run(), Action::Pass);
     flows.set_server(SERVER, &FlowServer { is_there: true, ..gone }).unwrap();
     assert_eq!(run(), Action::Redirect);
+    flows.forget_epochs();
+    assert_eq!(run(), Action::Pass, "the number of the epoch is free for another");
     let tally = flows.tally(SERVER).unwrap();
     assert_eq!((tally.in_packets, tally.in_bytes, tally.out_packets), (3, 3 * 32, 0));
     assert_eq!(flows.get(&key).unwrap().packets, 3);
     assert_ne!(flows.get(&key).unwrap().seen, 0, "the kernel's own clock");
+}
+
+#[test]
+#[ignore = "needs root"]
+fn each_reply_comes_from_the_address_that_was_asked() {
+    let lab = Lab::new();
+    let (program, egress, ingress) = program(&lab);
+    for case in cases().iter().filter(|case| matches!(case.flow, FlowRewrite::Source { .. })) {
+        let first = install(&program, case, 1500, egress, false);
+        let flow = program.flows().get(&first).unwrap();
+        let frame = frame_of(case.is_v6);
+        let at = if case.is_v6 { 22..38 } else { 26..30 };
+        // One goes, and its address's place is another's.
+        for host in [1, 2, 1, 3, 4] {
+            let address = if case.is_v6 { v6(host) } else { v4(u8::try_from(host).unwrap()) };
+            let rewrite = FlowRewrite::Source { address, path: PATH };
+            assert_eq!(program.flows().insert(&first, &Flow { rewrite, ..flow }), Inserted::Replaced);
+            let trial = lab.director.enter(|| program.try_frame(&frame, ingress).unwrap());
+            let octets = match address {
+                IpAddr::V4(address) => address.octets().to_vec(),
+                IpAddr::V6(address) => address.octets().to_vec(),
+            };
+            assert_eq!(trial.frame[at.clone()], octets, "{address}");
+        }
+        assert_eq!(program.flows().remove(&first).unwrap().packets, 1);
+    }
 }
 
 #[test]
@@ -370,7 +401,7 @@ fn the_servers_are_known_again_wherever_they_are() {
     let there = [(0, true), (1, false), (1023, true), (1024, true), (9000, false), (SERVERS - 1, true)];
     let identity = |place: u16| std::array::from_fn(|octet| place.to_be_bytes()[octet % 2]);
     for (place, is_there) in there {
-        let server = FlowServer { way, tunnel: None, identity: identity(place), is_there };
+        let server = FlowServer { way, address: v4(77), tunnel: None, identity: identity(place), is_there };
         program.flows().set_server(place, &server).unwrap();
     }
     let right = there.iter().filter(|(_, is_there)| *is_there).map(|&(place, _)| (place, identity(place)));
@@ -388,12 +419,9 @@ fn a_full_cache_takes_no_more_and_tells() {
         let key = FlowKey { proto: Proto::UDP, src: v4(host), src_port: 1, dst: v4(100), dst_port: 1 };
         let flow = Flow {
             rewrite: FlowRewrite::Direct,
-            address: v4(1),
             port: 1,
-            gue_port: 0,
             epoch: 1,
             server: 1,
-            path: 0,
             seen: 0,
             packets: u32::from(host),
             is_closed: false,

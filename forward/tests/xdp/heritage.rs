@@ -25,6 +25,9 @@ impl Drop for Place {
     }
 }
 
+/// `CACHE_VERSION` of `flow.h`.
+const VERSION: u32 = 4;
+
 fn interfaces() -> Vec<String> {
     ["d0", "d1"].map(str::to_owned).to_vec()
 }
@@ -42,13 +45,10 @@ fn predecessor(lab: &Lab, pins: Option<&Pins>) {
             program.attach(&leg, None).unwrap();
         }
         let flow = Flow {
-            rewrite: FlowRewrite::Direct,
-            address: key().dst,
+            rewrite: FlowRewrite::Source { address: key().dst, path: 7 },
             port: 80,
-            gue_port: 0,
             epoch: 3,
             server: 1,
-            path: 0,
             seen: 0,
             packets: 7,
             is_closed: false,
@@ -66,7 +66,9 @@ fn take_over(lab: &Lab, pins: Option<&Pins>) -> Result<Program, ProgramError> {
 }
 
 fn packets(program: &Program) -> Option<u32> {
-    program.flows().get(&key()).map(|flow| flow.packets)
+    let flow = program.flows().get(&key())?;
+    assert_eq!(flow.rewrite, FlowRewrite::Source { address: key().dst, path: 7 });
+    Some(flow.packets)
 }
 
 fn change(directory: &Path, name: &str, at: usize, version: u32) {
@@ -129,7 +131,7 @@ fn flows_of_another_layout_are_refused_and_go_on() {
         assert!(matches!(refused, ProgramError::OtherVersion { found: 99, .. }), "{refused}");
         assert!(refused.to_string().contains("lvsd clean"), "{refused}");
         // Nothing was changed: read as what it is, it is all there.
-        change(&place.0, name, at, 3);
+        change(&place.0, name, at, VERSION);
         assert_eq!(packets(&take_over(&lab, Some(&pins)).unwrap()), Some(7));
         lab.director.enter(|| interfaces().iter().for_each(|leg| assert!(take_off(leg).unwrap())));
     }

@@ -1,6 +1,7 @@
 //! A predecessor's flows: its connections are made anew from them, and go on as if nothing had been.
 
 use std::collections::HashMap;
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -9,6 +10,7 @@ use lvs_conntrack::{
 };
 use lvs_forward::io::xdp::{Egress, Flow, FlowRewrite, FlowServer, IDENTITY};
 
+use super::epoch::Epochs;
 use super::follow::identity;
 use super::{Cache, Server, State, told};
 use crate::destination::{Counted, Destination, Lease};
@@ -29,7 +31,7 @@ impl Cache {
         let Some(epoch) = told(self.program.flows().epoch()).flatten().filter(|&epoch| epoch != 0) else {
             return 0;
         };
-        state.epoch = epoch;
+        state.epochs = Epochs::inherited(epoch);
         state.egress = egress;
         self.round.store(1, Relaxed);
         let snapshot = plane.snapshot();
@@ -45,9 +47,9 @@ impl Cache {
                     ended.push(*key);
                     continue;
                 }
-                (Some(_), FlowRewrite::Source) => {
+                (Some(_), FlowRewrite::Source { path, .. }) => {
                     if flow.epoch == epoch {
-                        adopt_way(&mut state, &snapshot, key, flow);
+                        adopt_way(&mut state, &snapshot, key, path);
                     }
                     continue;
                 }
@@ -80,7 +82,8 @@ impl Cache {
                 let Some(place) = places.remove(&identity) else { continue };
                 let Some(pulled) = told(flows.tally(place)) else { continue };
                 // Whatever is written there is written anew.
-                let written = FlowServer { way: None, tunnel: None, identity, is_there: false };
+                let address = destination.rip();
+                let written = FlowServer { address, way: None, tunnel: None, identity, is_there: false };
                 let (weak, stats) = (Arc::downgrade(destination), Arc::clone(&service.stats));
                 state.servers.insert(
                     destination.id(),
@@ -93,7 +96,8 @@ impl Cache {
         state.free = (0..highest).filter(|place| !found.contains_key(place)).collect();
         // Servers that are no more.
         for (identity, place) in places {
-            let gone = FlowServer { way: None, tunnel: None, identity, is_there: false };
+            let address = Ipv4Addr::UNSPECIFIED.into();
+            let gone = FlowServer { address, way: None, tunnel: None, identity, is_there: false };
             told(flows.set_server(place, &gone));
         }
         found
@@ -101,10 +105,10 @@ impl Cache {
 }
 
 /// Remembers the place of the way that replies to a client take.
-fn adopt_way(state: &mut State, snapshot: &Snapshot, key: &FlowKey, flow: &Flow) {
+fn adopt_way(state: &mut State, snapshot: &Snapshot, key: &FlowKey, place: u16) {
     let Some(neighbour) = snapshot.fib.neighbour(key.dst) else { return };
     let Ok(NextHop::Ready(path)) = snapshot.fib.lookup(key.dst) else { return };
-    state.ways.entry((neighbour, path.mtu)).or_insert(flow.path);
+    state.ways.entry((neighbour, path.mtu)).or_insert(place);
 }
 
 /// The template that the connection hangs on, where its service is persistent: the one there is, or a new one to
@@ -151,13 +155,13 @@ fn connection(
     let method = match flow.rewrite {
         FlowRewrite::Destination => Method::Masquerade,
         FlowRewrite::Direct => Method::DirectRoute,
-        FlowRewrite::Tunnel => Method::Tunnel,
-        FlowRewrite::Source => return None,
+        FlowRewrite::Tunnel { .. } => Method::Tunnel,
+        FlowRewrite::Source { .. } => return None,
     };
     let is_nat = method == Method::Masquerade;
     let mut binding = Binding::new(Arc::clone(destination), method);
     // A decision that was void already is made anew with the next packet.
-    binding.set_stamp(u8::from(flow.epoch == state.epoch));
+    binding.set_stamp(u8::from(flow.epoch == state.epochs.current()));
     let server = (destination.rip(), flow.port).into();
     let template = template(plane, service, destination, key, now);
     let new = NewConn { key: *key, server, reply: is_nat, no_output: !is_nat, binding, template };

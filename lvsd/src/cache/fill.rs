@@ -5,7 +5,7 @@ use lvs_forward::io::xdp::{Flow, FlowRewrite, Inserted, PATHS};
 use lvs_forward::rewrite::gue_source_port;
 
 use super::follow::way_by;
-use super::{Cache, Note, State, of_family, told};
+use super::{Cache, Note, State, told};
 use crate::director::{Connection, Method, Plane, Role};
 use crate::resolve::NextHop;
 use crate::snapshot::Snapshot;
@@ -98,32 +98,27 @@ impl Cache {
         let key = conn.key();
         let binding = conn.binding();
         // What FTP's control connections carry is read, and for NAT rewritten.
-        if state.epoch == 0 || !is_established(conn) || binding.role() == Role::Control {
+        if state.epochs.current() == 0 || !is_established(conn) || binding.role() == Role::Control {
             return None;
         }
         snapshot.hop(binding.destination().id())?;
         let server = state.servers.get(&binding.destination().id())?;
         server.written.way?;
-        let (rewrite, address) = match binding.method() {
-            Method::Masquerade => (FlowRewrite::Destination, conn.server().ip()),
-            Method::DirectRoute => (FlowRewrite::Direct, conn.server().ip()),
-            Method::Bypass => return None,
+        let is_alike = conn.server().ip().is_ipv6() == key.src.is_ipv6();
+        let rewrite = match binding.method() {
+            Method::Masquerade if is_alike => FlowRewrite::Destination,
+            Method::DirectRoute if is_alike => FlowRewrite::Direct,
+            Method::Masquerade | Method::DirectRoute | Method::Bypass => return None,
             Method::Tunnel => {
                 server.written.tunnel.filter(|tunnel| super::follow::can_be_made(tunnel.encapsulation))?;
-                (FlowRewrite::Tunnel, of_family(key.src.is_ipv6()))
+                FlowRewrite::Tunnel { gue_port: gue_source_port(key) }
             }
         };
-        if address.is_ipv6() != key.src.is_ipv6() {
-            return None;
-        }
         Some(Flow {
             rewrite,
-            address,
             port: conn.server().port(),
-            gue_port: gue_source_port(key),
-            epoch: state.epoch,
+            epoch: state.epochs.current(),
             server: server.place,
-            path: 0,
             seen: 0,
             packets: 0,
             is_closed: false,
@@ -135,13 +130,10 @@ impl Cache {
         let place = state.servers.get(&conn.binding().destination().id())?.place;
         let path = self.way_to(state, snapshot, conn)?;
         Some(Flow {
-            rewrite: FlowRewrite::Source,
-            address: conn.key().dst,
+            rewrite: FlowRewrite::Source { address: conn.key().dst, path },
             port: conn.key().dst_port,
-            gue_port: 0,
-            epoch: state.epoch,
+            epoch: state.epochs.current(),
             server: place,
-            path,
             seen: 0,
             packets: 0,
             is_closed: false,

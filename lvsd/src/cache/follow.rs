@@ -21,7 +21,7 @@ impl Cache {
     /// are noted and forwarded.
     pub fn open(&self, egress: Vec<Option<Egress>>) {
         let mut state = self.state.lock();
-        if state.epoch != 0 && state.egress == egress {
+        if state.epochs.current() != 0 && state.egress == egress {
             return;
         }
         state.egress = egress;
@@ -35,7 +35,7 @@ impl Cache {
     /// Forwards nothing any more until it is opened again.
     pub fn close(&self) {
         let mut state = self.state.lock();
-        state.epoch = 0;
+        state.epochs.end();
         state.egress.clear();
         self.round.store(0, std::sync::atomic::Ordering::Relaxed);
         told(self.program.flows().set_epoch(0, 0));
@@ -46,7 +46,7 @@ impl Cache {
         let mut state = self.state.lock();
         let time = u32::try_from(now.as_millis()).unwrap_or(u32::MAX - 1) + 1;
         state.clock = Clock::Told(time);
-        told(self.program.flows().set_epoch(state.epoch, time));
+        told(self.program.flows().set_epoch(state.epochs.current(), time));
     }
 
     /// Takes a new snapshot.
@@ -69,10 +69,13 @@ impl Cache {
         let ways: HashMap<u16, (Ask, u16)> = state.ways.iter().map(|(&way, &place)| (place, way)).collect();
         let mut is_alike = true;
         self.program.flows().for_each(|key, flow| {
-            if flow.rewrite == FlowRewrite::Source && flow.epoch == state.epoch && is_alike {
+            if let FlowRewrite::Source { path, .. } = flow.rewrite
+                && flow.epoch == state.epochs.current()
+                && is_alike
+            {
                 let mtu = snapshot.fib.lookup(key.dst).ok().and_then(|next| next.path().map(|path| path.mtu));
                 let way = snapshot.fib.neighbour(key.dst).zip(mtu);
-                is_alike = way == ways.get(&flow.path).copied();
+                is_alike = way == ways.get(&path).copied();
             }
         });
         is_alike
@@ -80,9 +83,11 @@ impl Cache {
 
     /// Makes all decisions void: each connection is noted again with its next packet.
     fn begin_epoch(&self, state: &mut State) {
-        state.epoch = state.epoch.checked_add(1).unwrap_or(1);
+        if state.epochs.begin() {
+            self.program.flows().forget_epochs();
+        }
         state.ways.clear();
-        told(self.program.flows().set_epoch(state.epoch, state.clock.setting()));
+        told(self.program.flows().set_epoch(state.epochs.current(), state.clock.setting()));
         self.next_round();
     }
 
@@ -196,7 +201,7 @@ fn wanted(
         encapsulation: encapsulation(hop.method),
         pmtu_disc: snapshot.sysctls.pmtu_disc != 0,
     });
-    FlowServer { way, tunnel, identity, is_there: true }
+    FlowServer { way, address: destination.rip(), tunnel, identity, is_there: true }
 }
 
 /// A server's service and address in a form that a later director knows it by.

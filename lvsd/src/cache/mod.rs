@@ -15,6 +15,7 @@
 //! server's removal, a route, a value of `net.ipv4.vs`) makes the decisions void before the change is answered.
 
 mod adopt;
+mod epoch;
 mod fill;
 mod follow;
 mod pull;
@@ -22,7 +23,6 @@ mod time;
 
 use std::collections::HashMap;
 use std::fmt;
-use std::net::IpAddr;
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use std::sync::{Arc, Weak};
 
@@ -33,6 +33,7 @@ use parking_lot::Mutex;
 use crate::destination::{Destination, DestinationId, Stats};
 use crate::resolve::Ask;
 use crate::snapshot::Snapshot;
+use epoch::Epochs;
 use time::Clock;
 
 /// What a worker has seen that concerns the cache.
@@ -62,7 +63,7 @@ pub struct Cache {
 /// What only the control thread touches.
 struct State {
     clock: Clock,
-    epoch: u32,
+    epochs: Epochs,
     /// The ways out, by port; `None` where the program cannot send by itself.
     egress: Vec<Option<Egress>>,
     servers: HashMap<DestinationId, Server>,
@@ -105,7 +106,7 @@ impl Cache {
             round: AtomicU8::new(0),
             state: Mutex::new(State {
                 clock: Clock::Kernel,
-                epoch: 0,
+                epochs: Epochs::default(),
                 egress: Vec::new(),
                 servers: HashMap::new(),
                 free: Vec::new(),
@@ -161,13 +162,4 @@ impl fmt::Debug for Cache {
 /// Says what went wrong with the maps: packets then go on by way of the workers.
 fn told<T>(result: Result<T, ProgramError>) -> Option<T> {
     result.map_err(|error| tracing::warn!(%error, "the flow cache")).ok()
-}
-
-/// Any address of the family, for flows whose address does not matter.
-const fn of_family(is_v6: bool) -> IpAddr {
-    if is_v6 {
-        IpAddr::V6(std::net::Ipv6Addr::UNSPECIFIED)
-    } else {
-        IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED)
-    }
 }

@@ -15,11 +15,12 @@ use super::flows::{Flows, VERSION, epoch_and_version};
 use super::pins::Pins;
 
 /// The maps that outlive a director: the flows, with all they refer to.
-pub(super) const LASTING: [&str; 8] = [
+pub(super) const LASTING: [&str; 9] = [
     "lvsd_flow4",
     "lvsd_flow6",
     "lvsd_server",
     "lvsd_path",
+    "lvsd_source",
     "lvsd_tally",
     "lvsd_device",
     "lvsd_cache",

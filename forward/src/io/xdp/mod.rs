@@ -18,9 +18,11 @@
 
 mod attach;
 mod claims;
+mod counted;
 pub mod decap;
 mod device;
 mod error;
+mod flow;
 mod flows;
 mod heritage;
 mod mapped;
@@ -29,6 +31,9 @@ mod pins;
 mod port;
 mod program;
 mod record;
+mod server;
+mod sizes;
+mod sources;
 mod spin;
 mod status;
 mod table;
@@ -37,13 +42,15 @@ mod umem;
 
 pub use attach::{Mode, Occupant, is_on, take_off};
 pub use claims::{Claims, Endpoint, Marked, Prefix};
+pub use counted::{Outcomes, Tally};
 pub use device::XdpDevice;
 pub use error::{OpenError, ProgramError};
-pub use flows::{
-    Egress, Families, Flow, FlowRewrite, FlowServer, Flows, IDENTITY, Outcomes, PATHS, SERVERS, Tally,
-};
+pub use flow::{Flow, FlowRewrite};
+pub use flows::Flows;
 pub use pins::Pins;
 pub use port::{DeviceConfig, PortConfig, PortStatistics, queue_count};
 pub use program::{Counts, NAME, NoEgress, Program};
+pub use server::{Egress, FlowServer, IDENTITY, PATHS, SERVERS};
+pub use sizes::Families;
 pub use table::Inserted;
 pub use trial::{Action, Trial};

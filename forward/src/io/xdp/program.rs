@@ -13,9 +13,11 @@ use parking_lot::Mutex;
 use super::attach::{self, Mode};
 use super::claims::{ClaimMaps, Claims, update};
 use super::error::ProgramError;
-use super::flows::{Egress, Families, Flows, Sizes, VERSION};
+use super::flows::{Flows, VERSION};
 use super::heritage::{Heritage, LASTING};
 use super::pins::Pins;
+use super::server::Egress;
+use super::sizes::{Families, Sizes};
 use crate::io::sys;
 
 /// The compiled program, as `forward/bpf/build.sh` makes it.

@@ -1,8 +1,9 @@
 //! A hash table that one writes while the XDP program reads it: the flows.
 //!
 //! ```text
-//! slot: | key .. | last word of the key, with the state | value ..       |
-//!                  0: free, DEAD: was removed              reach, in the home slot: how far to look
+//! slot: | key .. | last word of the key: ports, protocol and three octets more | value ..        |
+//!                  0: free; the protocol is DEAD: was removed                     reach, in the home slot: how far
+//!                                                                                 to look
 //! ```
 //!
 //! A flow lies in its home slot, which its key's hash names, or shortly behind it. The last word of the key is written
@@ -17,13 +18,17 @@ use parking_lot::Mutex;
 
 /// `WINDOW` of `flow.h`.
 const WINDOW: usize = 64;
-/// The last word of the key of a flow that was removed; no key has it.
-const DEAD: u64 = u64::MAX;
+/// The octet of the last word of a key that says the protocol, and what it says of a flow that was removed. The others
+/// stay as they are: a program may be at it.
+const PROTO_OCTET: usize = 4;
+const DEAD: u8 = u8::MAX;
+/// The octets of the last word that are the key's: `KEY_PART` of `flow.h`.
+const KEY_PART: u64 = u64::from_ne_bytes([0xff, 0xff, 0xff, 0xff, 0xff, 0, 0, 0]);
 /// The word of the value that holds the reach, `flow.reach` of `flow.h`, and which of its octets that is.
-const REACH: usize = 2;
-const REACH_OCTET: usize = 6;
+const REACH: usize = 1;
+const REACH_OCTET: usize = 7;
 /// Words of the longest slot.
-const LONGEST: usize = 10;
+const LONGEST: usize = 8;
 
 /// A slot's words: key, then value.
 pub(super) type Slot = [u64; LONGEST];
@@ -67,6 +72,17 @@ struct Books {
     dead: Vec<usize>,
 }
 
+const fn is_dead(state: u64) -> bool {
+    state.to_ne_bytes()[PROTO_OCTET] == DEAD
+}
+
+/// The state of a flow that is removed.
+const fn dead(state: u64) -> u64 {
+    let mut octets = state.to_ne_bytes();
+    octets[PROTO_OCTET] = DEAD;
+    u64::from_ne_bytes(octets)
+}
+
 /// How many slots so many flows take: two thirds more, so that next to none is far from its home.
 pub(super) const fn slots_for(flows: u32) -> u32 {
     flows.saturating_add(flows / 3 * 2 + 2)
@@ -84,9 +100,12 @@ impl<M: Deref<Target = [AtomicU64]>> Table<M> {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let table = Self { memory, shape, homes, seed, limit, books: Mutex::default() };
         let mut books = Books::default();
-        table.for_each_used(|at, state| match state {
-            DEAD => books.dead.push(at),
-            _ => books.live += 1,
+        table.for_each_used(|at, state| {
+            if is_dead(state) {
+                books.dead.push(at);
+            } else {
+                books.live += 1;
+            }
         });
         *table.books.lock() = books;
         table
@@ -97,12 +116,13 @@ impl<M: Deref<Target = [AtomicU64]>> Table<M> {
         self.books.lock().live
     }
 
-    /// Takes a flow in, in place of what was known of it. `grace` returns when every program that runs now has ended.
-    pub(super) fn insert(&self, slot: &Slot, grace: impl Fn()) -> Inserted {
+    /// Takes a flow in, in place of what was known of it, which is returned. `grace` returns when every program that
+    /// runs now has ended.
+    pub(super) fn insert(&self, slot: &Slot, grace: impl Fn()) -> (Inserted, Option<Slot>) {
         let books = &mut *self.books.lock();
         let found = self.find(slot);
         if found.is_none() && books.live >= self.limit {
-            return Inserted::NoRoom;
+            return (Inserted::NoRoom, None);
         }
         let home = self.home(slot);
         if books.dead.len() > self.count() / 8 {
@@ -118,13 +138,13 @@ impl<M: Deref<Target = [AtomicU64]>> Table<M> {
             books.live += 1;
         }
         // Last: whenever this process ends, the flow is there.
-        if let Some(at) = found {
-            self.bury(books, at);
-        }
-        if place.is_none() {
-            return Inserted::NoRoom;
-        }
-        if found.is_some() { Inserted::Replaced } else { Inserted::New }
+        let old = found.map(|at| self.take_out(books, at));
+        let inserted = match (place, &old) {
+            (None, _) => Inserted::NoRoom,
+            (Some(_), None) => Inserted::New,
+            (Some(_), Some(_)) => Inserted::Replaced,
+        };
+        (inserted, old)
     }
 
     /// What is known of the flow with this slot's key.
@@ -137,12 +157,25 @@ impl<M: Deref<Target = [AtomicU64]>> Table<M> {
     pub(super) fn remove(&self, key: &Slot) -> Option<Slot> {
         let books = &mut *self.books.lock();
         let at = self.find(key)?;
-        let key = self.state(at);
+        Some(self.take_out(books, at))
+    }
+
+    fn take_out(&self, books: &mut Books, at: usize) -> Slot {
+        let state = self.state(at);
         self.bury(books, at);
         // Counters stand still from here on but for a program that is at it this moment.
         let mut slot = self.read(at);
-        slot[self.shape.key - 1] = key;
-        Some(slot)
+        slot[self.shape.key - 1] = state;
+        slot
+    }
+
+    /// Changes what stands in every flow's last word of the key beside the key.
+    pub(super) fn amend(&self, change: impl Fn(u64) -> u64) {
+        let _books = self.books.lock();
+        self.for_each_used(|at, state| {
+            let changed = state & KEY_PART | change(state) & !KEY_PART;
+            self.word(at, self.shape.key - 1).store(changed, Ordering::Release);
+        });
     }
 
     /// Runs `f` on every flow; what comes or goes meanwhile may be missed.
@@ -150,7 +183,7 @@ impl<M: Deref<Target = [AtomicU64]>> Table<M> {
         self.for_each_used(|at, state| {
             let slot = self.read(at);
             // The flow may have been replaced between two of its words.
-            if state != DEAD && slot[self.shape.key - 1] == state && self.state(at) == state {
+            if !is_dead(state) && slot[self.shape.key - 1] == state && self.state(at) == state {
                 f(slot);
             }
         });
@@ -200,16 +233,18 @@ impl<M: Deref<Target = [AtomicU64]>> Table<M> {
             let hash = (hash ^ word).wrapping_mul(0xff51_afd7_ed55_8ccd);
             hash ^ hash >> 32
         };
-        let hash = slot[..self.shape.key].iter().fold(self.seed, mix);
+        let last = self.shape.key - 1;
+        let hash = slot[..last].iter().chain([&(slot[last] & KEY_PART)]).fold(self.seed, mix);
         let home = ((hash & u64::from(u32::MAX)) * u64::from(self.homes)) >> 32;
         usize::try_from(home).unwrap_or(0)
     }
 
     fn find(&self, key: &Slot) -> Option<usize> {
         let home = self.home(key);
+        let last = self.shape.key - 1;
         let is_it = |&at: &usize| {
-            let words = (0..self.shape.key).rev();
-            words.into_iter().all(|word| self.word(at, word).load(Ordering::Acquire) == key[word])
+            (self.state(at) ^ key[last]) & KEY_PART == 0
+                && (0..last).all(|word| self.word(at, word).load(Ordering::Acquire) == key[word])
         };
         (home..=home + self.reach(home)).find(is_it)
     }
@@ -249,15 +284,17 @@ impl<M: Deref<Target = [AtomicU64]>> Table<M> {
     }
 
     fn bury(&self, books: &mut Books, at: usize) {
-        let home = self.home(&self.read(at));
-        self.word(at, self.shape.key - 1).store(DEAD, Ordering::Release);
+        let slot = self.read(at);
+        let home = self.home(&slot);
+        let last = self.shape.key - 1;
+        self.word(at, last).store(dead(slot[last]), Ordering::Release);
         books.dead.push(at);
         books.live -= 1;
         if at - home == self.reach(home) && at > home {
             let is_of_home = |&at: &usize| {
                 let slot = self.read(at);
                 let state = slot[self.shape.key - 1];
-                state != 0 && state != DEAD && self.home(&slot) == home
+                state != 0 && !is_dead(state) && self.home(&slot) == home
             };
             let farthest = (home + 1..at).rev().find(is_of_home).unwrap_or(home);
             self.set_reach(home, farthest - home);
@@ -280,8 +317,8 @@ mod tests {
 
     use super::*;
 
-    const V4: Shape = Shape { key: 2, slot: 6 };
-    const V6: Shape = Shape { key: 5, slot: 10 };
+    const V4: Shape = Shape { key: 2, slot: 4 };
+    const V6: Shape = Shape { key: 5, slot: 8 };
 
     fn table(shape: Shape, limit: u32) -> Table<Vec<AtomicU64>> {
         let homes = slots_for(limit);
@@ -292,7 +329,7 @@ mod tests {
     fn slot(shape: Shape, number: u64, value: u64) -> Slot {
         let mut slot = [0; LONGEST];
         slot[0] = number;
-        slot[shape.key - 1] |= 1 << 40;
+        slot[shape.key - 1] |= u64::from_ne_bytes([0, 0, 0, 0, 17, 0, 0, 0]);
         slot[shape.key] = value;
         slot
     }
@@ -321,7 +358,7 @@ mod tests {
                             (false, true) => Inserted::New,
                             (false, false) => Inserted::NoRoom,
                         };
-                        assert_eq!(table.insert(&slot, || periods.set(periods.get() + 1)), right);
+                        assert_eq!(table.insert(&slot, || periods.set(periods.get() + 1)).0, right);
                         if right != Inserted::NoRoom {
                             model.insert(number, value);
                         }
@@ -347,22 +384,22 @@ mod tests {
     fn a_slot_is_not_used_again_before_its_readers_have_ended() {
         let table = table(V4, 1);
         let periods = Cell::new(0);
-        let insert = |number| table.insert(&slot(V4, number, 0), || periods.set(periods.get() + 1));
+        let insert = |number| table.insert(&slot(V4, number, 0), || periods.set(periods.get() + 1)).0;
         assert_eq!(insert(1), Inserted::New);
         let first = table.find(&slot(V4, 1, 0)).unwrap();
         assert_eq!(insert(1), Inserted::Replaced);
         assert_ne!(table.find(&slot(V4, 1, 0)).unwrap(), first);
-        assert_eq!((table.state(first), periods.get()), (DEAD, 0));
+        assert!(is_dead(table.state(first)) && periods.get() == 0);
     }
 
     #[test]
     fn as_many_have_room_as_were_asked_for() {
         let table = table(V4, 20_000);
         let turned_away = (0..20_000_u64)
-            .filter(|number| table.insert(&slot(V4, number << 13, 0), || ()) != Inserted::New)
+            .filter(|number| table.insert(&slot(V4, number << 13, 0), || ()).0 != Inserted::New)
             .count();
         assert_eq!(turned_away, 0);
-        assert_eq!(table.insert(&slot(V4, 1, 0), || ()), Inserted::NoRoom);
+        assert_eq!(table.insert(&slot(V4, 1, 0), || ()).0, Inserted::NoRoom);
     }
 
     #[test]
@@ -377,5 +414,25 @@ mod tests {
             table.remove(&slot(V4, number, 0)).unwrap();
         }
         assert_eq!(reach(), 0);
+    }
+
+    #[test]
+    fn what_is_decided_changes_and_the_key_stays() {
+        for shape in [V4, V6] {
+            let table = table(shape, 10);
+            let last = shape.key - 1;
+            let mut decided = slot(shape, 1, 7);
+            decided[last] |= u64::from_ne_bytes([0, 0, 0, 0, 0, 9, 0, 80]);
+            assert_eq!(table.insert(&decided, || ()).0, Inserted::New);
+            assert_eq!(table.get(&slot(shape, 1, 0)).unwrap()[..shape.slot], decided[..shape.slot]);
+            table.amend(|_| 0);
+            assert_eq!(table.get(&decided).unwrap()[last], slot(shape, 1, 0)[last]);
+            table.amend(|_| u64::MAX);
+            // Who is at the flow when it goes still reads what was decided.
+            let at = table.find(&decided).unwrap();
+            table.remove(&decided).unwrap();
+            assert_eq!(table.state(at) & !KEY_PART, !KEY_PART);
+            assert_eq!(table.get(&decided), None);
+        }
     }
 }
