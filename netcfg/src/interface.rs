@@ -6,7 +6,7 @@
 )]
 
 use netlink_packet_route::RouteNetlinkMessage;
-use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkMessage};
+use netlink_packet_route::link::{InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkMessage};
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
@@ -29,6 +29,12 @@ pub struct Interface {
     pub has_carrier: bool,
     /// Whether it is a loopback device.
     pub is_loopback: bool,
+    /// The interface that this one is stacked on, if it takes frames from there by address or tag: a macvlan, a VLAN.
+    #[serde(default)]
+    pub lower: Option<u32>,
+    /// The interface that this one is a port of: a bridge, a bond.
+    #[serde(default)]
+    pub master: Option<u32>,
 }
 
 impl Interface {
@@ -67,7 +73,10 @@ impl Interface {
             is_up: flags.contains(LinkFlags::Up),
             has_carrier: flags.contains(LinkFlags::LowerUp),
             is_loopback: flags.contains(LinkFlags::Loopback),
+            lower: None,
+            master: None,
         };
+        let (mut lower, mut is_here, mut is_stacked) = (None, true, false);
         for attribute in &message.attributes {
             match attribute {
                 LinkAttribute::IfName(name) => interface.name.clone_from(name),
@@ -75,9 +84,23 @@ impl Interface {
                 LinkAttribute::Address(bytes) if !interface.is_loopback => {
                     interface.mac = bytes.as_slice().try_into().ok();
                 }
+                LinkAttribute::Link(index) => lower = Some(*index),
+                // A number in another network namespace.
+                LinkAttribute::LinkNetNsId(_) => is_here = false,
+                LinkAttribute::Controller(index) => {
+                    interface.master = Some(*index).filter(|&index| index != 0)
+                }
+                LinkAttribute::LinkInfo(infos) => is_stacked = infos.iter().any(takes_from_below),
                 _ => {}
             }
         }
+        // A veth names its peer in the same attribute.
+        interface.lower = lower.filter(|_| is_here && is_stacked);
         (!interface.name.is_empty()).then_some(interface)
     }
+}
+
+/// Whether an interface of this kind gets frames that came in at the one it is stacked on.
+const fn takes_from_below(info: &LinkInfo) -> bool {
+    matches!(info, LinkInfo::Kind(InfoKind::MacVlan | InfoKind::MacVtap | InfoKind::Vlan))
 }

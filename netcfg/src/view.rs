@@ -83,6 +83,26 @@ impl HostView {
         self.interfaces.values().find(|interface| interface.name == name)
     }
 
+    /// The interfaces that frames may be for which come in at this one: those stacked on it, the one it is a port of,
+    /// and so on from there. Not itself.
+    pub fn above(&self, ifindex: u32) -> Vec<&Interface> {
+        let mut above: Vec<&Interface> = Vec::new();
+        let mut next = vec![ifindex];
+        while let Some(below) = next.pop() {
+            let master = self.interface(below).and_then(|interface| interface.master);
+            for interface in self.interfaces.values() {
+                let is_above = interface.lower == Some(below) || Some(interface.index) == master;
+                let is_new =
+                    interface.index != ifindex && above.iter().all(|known| known.index != interface.index);
+                if is_above && is_new {
+                    above.push(interface);
+                    next.push(interface.index);
+                }
+            }
+        }
+        above
+    }
+
     /// All addresses, in the kernel's order.
     pub fn addresses(&self) -> &[Address] {
         &self.addresses

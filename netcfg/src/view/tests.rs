@@ -13,6 +13,8 @@ fn interface(index: u32, name: &str) -> Interface {
         is_up: true,
         has_carrier: true,
         is_loopback: index == 1,
+        lower: None,
+        master: None,
     }
 }
 
@@ -142,4 +144,29 @@ fn what_a_mark_takes_in_is_what_its_table_has_local_routes_for() {
     assert_eq!(taken_in(&view), ["0.0.0.0/0"]);
     view.set_rules(vec![MarkRule { is_ipv6: true, ..rule }]);
     assert_eq!(taken_in(&view), ["2001:db8::/32"]);
+}
+
+#[test]
+fn what_comes_in_may_be_for_all_that_is_stacked_on_it() {
+    let mut view = HostView::default();
+    let on = |index, name, lower, master| Interface { lower, master, ..interface(index, name) };
+    view.set_interfaces(vec![
+        on(2, "eth0", None, Some(9)),
+        on(3, "eth1", None, None),
+        on(4, "vrrp.51", Some(2), None),
+        on(5, "eth1.7", Some(3), None),
+        on(6, "vlan-of-the-bridge", Some(9), None),
+        on(7, "macvlan-of-the-vlan", Some(6), None),
+        on(8, "another-port", None, Some(9)),
+        on(9, "bridge", None, None),
+    ]);
+    let above = |index| {
+        let mut found: Vec<u32> = view.above(index).iter().map(|interface| interface.index).collect();
+        found.sort_unstable();
+        found
+    };
+    assert_eq!(above(2), [4, 6, 7, 9]);
+    assert_eq!(above(3), [5]);
+    assert_eq!(above(9), [6, 7]);
+    assert!(above(4).is_empty());
 }
