@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use etherparse::{IpNumber, PacketBuilder};
 
 const FROM: [u8; 6] = [2, 0, 0, 0, 0, 1];
-const TO: [u8; 6] = [2, 0, 0, 0, 0, 2];
+pub(crate) const TO: [u8; 6] = [2, 0, 0, 0, 0, 2];
 
 /// A UDP datagram.
 pub(crate) fn udp(source: (Ipv4Addr, u16), destination: (Ipv4Addr, u16), payload: &[u8]) -> Vec<u8> {

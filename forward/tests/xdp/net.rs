@@ -188,6 +188,10 @@ impl Lab {
         let (client, director, server) = (Space::new("c"), Space::new("d"), Space::new("s"));
         client.join("c0", &director, "d0", queues);
         director.join("d1", &server, "s0", queues);
+        for leg in ["d0", "d1"] {
+            // Where the tests' frames go to.
+            director.ip(&format!("link set {leg} address 02:00:00:00:00:02"));
+        }
         client.address("c0", "10.1.0.2/24");
         client.address("c0", "fd01::2/64");
         director.address("d0", "10.1.0.1/24");

@@ -48,7 +48,9 @@ fn frame(dice: &mut Dice, is_tcp: bool, flags: u8, from: End, to: End) -> String
     ip.extend(to.0);
     let sum = checksum::Sum::ZERO.bytes(&ip).checksum();
     ip[10..12].copy_from_slice(&sum.to_be_bytes());
-    let ethernet = [2, 0, 0, 0, 1, 2, 2, 0, 0, 0, 1, 1, 8, 0];
+    // To the director's interface toward the servers where it comes from one.
+    let (network, host) = if to.0 == VIP { (1, 2) } else { (2, 1) };
+    let ethernet = [2, 0, 0, 0, network, host, 2, 0, 0, 0, 1, 1, 8, 0];
     ethernet.iter().chain(&ip).chain(&l4).fold(String::new(), |mut text, octet| {
         let _ = write!(text, "{octet:02x}");
         text
