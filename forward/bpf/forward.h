@@ -11,6 +11,7 @@
 #ifndef LVSD_FORWARD_H
 #define LVSD_FORWARD_H
 
+#include "find.h"
 #include "flow.h"
 #include "seen.h"
 #include "tunnel.h"
@@ -302,16 +303,12 @@ __attribute__((noinline)) int forward6(struct xdp_md *xdp)
 	return FORWARDED(leave(xdp, decision.path));
 }
 
-/* Forwards a packet whose flow is known. FORWARDED() with what is to be done, or why not. */
-static __always_inline int forward_known(struct xdp_md *xdp)
+/* Forwards a packet whose flow is known; `type` is its EtherType. FORWARDED() with what is to be done, or why not. */
+static __always_inline int forward_known(struct xdp_md *xdp, __be16 type)
 {
-	void *data = (void *)(long)xdp->data, *end = (void *)(long)xdp->data_end;
-	struct ethernet *ethernet = data;
-	if ((void *)(ethernet + 1) > end)
-		return OUTCOME_ODD;
-	if (ethernet->type == bpf_htons(ETHERTYPE_IPV4))
+	if (type == bpf_htons(ETHERTYPE_IPV4))
 		return forward4(xdp);
-	if (ethernet->type == bpf_htons(ETHERTYPE_IPV6))
+	if (type == bpf_htons(ETHERTYPE_IPV6))
 		return forward6(xdp);
 	return OUTCOME_ODD;
 }

@@ -89,6 +89,19 @@ pub(crate) fn mtu(interface: &str) -> io::Result<u32> {
     u32::try_from(mtu).map_err(io::Error::other)
 }
 
+/// An interface's Ethernet address; zeroes for a loopback.
+pub(crate) fn mac(interface: &str) -> io::Result<[u8; 6]> {
+    let mut request = request_for(interface)?;
+    ask(libc::SIOCGIFHWADDR, &mut request)?;
+    // SAFETY: SIOCGIFHWADDR filled this member of the union.
+    let address = unsafe { request.ifr_ifru.ifru_hwaddr };
+    let mut mac = [0; 6];
+    for (to, from) in mac.iter_mut().zip(address.sa_data) {
+        *to = from.to_ne_bytes()[0];
+    }
+    Ok(mac)
+}
+
 /// Sets an interface up.
 pub(crate) fn set_up(interface: &str) -> io::Result<()> {
     let mut request = request_for(interface)?;

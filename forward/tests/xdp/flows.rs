@@ -293,8 +293,11 @@ fn a_known_flows_packets_leave_as_user_space_would_send_them() {
 }
 
 fn plain(is_tcp: bool, flags: u8) -> Vec<u8> {
-    let builder =
-        etherparse::PacketBuilder::ethernet2([2; 6], [4; 6]).ipv4([10, 1, 0, 10], [10, 1, 0, 100], 64);
+    let builder = etherparse::PacketBuilder::ethernet2([4; 6], crate::frames::TO).ipv4(
+        [10, 1, 0, 10],
+        [10, 1, 0, 100],
+        64,
+    );
     let mut frame = Vec::new();
     if is_tcp {
         builder.tcp(PORTS.0, PORTS.1, 1, 1).ack(1).write(&mut frame, b"data").unwrap();
@@ -342,6 +345,9 @@ fn a_decision_counts_while_its_epoch_its_server_and_its_way_do() {
     let run = || lab.director.enter(|| program.try_frame(&plain(false, 0), ingress).unwrap().action);
     let flows = program.flows();
     assert_eq!(run(), Action::Redirect);
+    let others = crate::frames::to_mac(plain(false, 0), [2, 0, 0, 0, 0, 3]);
+    let trial = lab.director.enter(|| program.try_frame(&others, ingress).unwrap());
+    assert_eq!((trial.action, trial.frame), (Action::Pass, others), "another's frame that was flooded");
     flows.set_epoch(EPOCH + 1, 0).unwrap();
     assert_eq!(run(), Action::Pass);
     flows.set_epoch(0, 0).unwrap();
@@ -481,7 +487,8 @@ fn frame_of(is_v6: bool) -> Vec<u8> {
         return plain(false, 0);
     }
     let mut frame = Vec::new();
-    let builder = etherparse::PacketBuilder::ethernet2([2; 6], [4; 6]).ipv6(src.octets(), dst.octets(), 64);
+    let builder =
+        etherparse::PacketBuilder::ethernet2([4; 6], crate::frames::TO).ipv6(src.octets(), dst.octets(), 64);
     builder.udp(PORTS.0, PORTS.1).write(&mut frame, b"data").unwrap();
     frame
 }

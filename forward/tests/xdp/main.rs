@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
 #![allow(clippy::disallowed_methods, reason = "real interfaces take real time")]
 
+mod addressed;
 mod claimed;
 mod director;
 mod flows;

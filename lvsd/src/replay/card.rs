@@ -1,10 +1,11 @@
 //! The XDP program as it would run in the card of a replay's director: over each frame before the director sees it.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
 
-use lvs_forward::PortId;
 use lvs_forward::io::xdp::{Action, Egress, Families, Program, ProgramError};
+use lvs_forward::{Mac, PortId};
 
 use super::Topology;
 use crate::cache::Cache;
@@ -29,11 +30,14 @@ impl Card {
     pub(super) fn insert(topology: &Topology) -> Result<Self, ProgramError> {
         let program = Arc::new(Program::load_with_flows(Families::both(FLOWS))?);
         let mut ways = Vec::new();
-        for name in topology.names() {
+        let macs = topology.macs();
+        for (name, mac) in topology.names().zip(&macs) {
             program.attach(name, None)?;
+            // Frames are addressed as they were where they were recorded.
+            program.address(name, Mac(*mac), &BTreeSet::new())?;
             ways.push(program.egress(name)?.ok());
         }
-        Ok(Self { program, ways, macs: topology.macs() })
+        Ok(Self { program, ways, macs })
     }
 
     /// The flow cache in the program.

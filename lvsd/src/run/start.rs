@@ -138,7 +138,7 @@ pub(super) fn start(
     watcher.update().map_err(RunError::Follow)?;
     control.follow(watcher.view());
 
-    control.direct(Arc::clone(&program))?;
+    control.direct(Arc::clone(&program), watcher.view())?;
     let mut attached = Attached::new(Arc::clone(&program));
     let mut shown = Vec::new();
     for interface in &config.interfaces {

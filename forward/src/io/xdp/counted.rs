@@ -1,4 +1,4 @@
-//! What the program counted of what it forwards and of what it leaves.
+//! What the program counted: of all packets, and of those that it forwards or could have forwarded.
 
 use libbpf_rs::{MapCore, MapFlags, MapHandle};
 
@@ -7,6 +7,44 @@ use super::record::Reader;
 
 /// `OUTCOME_COUNT` of `flow.h`.
 const OUTCOMES: usize = 9;
+/// `COUNT_COUNT` of `claim.h`.
+const COUNTS: usize = 7;
+
+/// What the program did with packets, summed over processors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counts {
+    /// Left to the host.
+    pub passed: u64,
+    /// Sent to the director: addressed to a virtual service.
+    pub service: u64,
+    /// Sent to the director: from a NAT real server.
+    pub reply: u64,
+    /// Sent to the director: an ICMP error.
+    pub icmp: u64,
+    /// Sent to the director: a fragment.
+    pub fragment: u64,
+    /// Sent to the director: to a prefix and port that may be marked.
+    pub prefix: u64,
+    /// The director's, but dropped, for no socket was there.
+    pub no_socket: u64,
+}
+
+impl Counts {
+    /// All that were sent to the director.
+    pub const fn redirected(&self) -> u64 {
+        self.service + self.reply + self.icmp + self.fragment + self.prefix
+    }
+
+    /// As `lvsd_count` has them, in the order of `enum count` of `claim.h`.
+    pub(super) fn read(map: &MapHandle) -> Result<Self, ProgramError> {
+        let mut counts = [0; COUNTS];
+        for (count, index) in counts.iter_mut().zip(0_u32..) {
+            [*count] = sums(map, index)?;
+        }
+        let [passed, service, reply, icmp, fragment, prefix, no_socket] = counts;
+        Ok(Self { passed, service, reply, icmp, fragment, prefix, no_socket })
+    }
+}
 
 /// What was forwarded of a server's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -14,7 +14,7 @@ use libbpf_rs::query::ProgInfoIter;
 use libbpf_rs::{MapCore, MapFlags, MapHandle};
 
 use super::attach::{self, Mode, Occupant};
-use super::claims::{address_key, update};
+use super::claim_maps::{address_key, update};
 use super::error::ProgramError;
 use super::program::{map, program};
 

@@ -16,7 +16,7 @@ use std::os::fd::AsFd;
 use libbpf_rs::{MapCore, MapFlags, MapHandle, Object};
 use lvs_conntrack::FlowKey;
 
-use super::claims::update;
+use super::claim_maps::update;
 use super::counted::{Outcomes, Tally};
 use super::error::ProgramError;
 use super::flow::{Flow, FlowRewrite, Stored, V4, V6, WORD, decode_key, shape_of, slot_of, without_epoch};

@@ -4,21 +4,25 @@
 //! namespace. It follows IPv6 extension headers up to six and VLAN tags up to two; a packet to a service's address
 //! with more extension headers goes to the director, which drops it by name.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::{AsFd, OwnedFd, RawFd};
 
-use libbpf_rs::{MapCore, MapFlags, MapHandle, Object};
+use libbpf_rs::{MapCore, MapHandle, Object};
 use parking_lot::Mutex;
 
 use super::attach::{self, Mode};
-use super::claims::{ClaimMaps, Claims, update};
+use super::claim_maps::{ClaimMaps, update};
+use super::claims::Claims;
+use super::counted::Counts;
 use super::error::ProgramError;
 use super::flows::{Flows, VERSION};
 use super::heritage::{Heritage, LASTING};
+use super::interfaces::{Interface, Interfaces};
 use super::pins::Pins;
 use super::server::Egress;
 use super::sizes::{Families, Sizes};
 use crate::io::sys;
+use crate::wire::ethernet::Mac;
 
 /// The compiled program, as `forward/bpf/build.sh` makes it.
 const OBJECT: &[u8] = include_bytes!("../../../bpf/lvsd_xdp.bpf.o");
@@ -30,32 +34,6 @@ pub const NAME: &str = "lvsd_xdp";
 const QUEUES: u32 = 64;
 /// The most interfaces: `lvsd_xsk` has room for so many times `QUEUES` sockets.
 const INTERFACES: u32 = 64;
-
-/// What the program did with packets, summed over processors.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Counts {
-    /// Left to the host.
-    pub passed: u64,
-    /// Sent to the director: addressed to a virtual service.
-    pub service: u64,
-    /// Sent to the director: from a NAT real server.
-    pub reply: u64,
-    /// Sent to the director: an ICMP error.
-    pub icmp: u64,
-    /// Sent to the director: a fragment.
-    pub fragment: u64,
-    /// Sent to the director: to a prefix and port that may be marked.
-    pub prefix: u64,
-    /// The director's, but dropped, for no socket was there.
-    pub no_socket: u64,
-}
-
-impl Counts {
-    /// All that were sent to the director.
-    pub const fn redirected(&self) -> u64 {
-        self.service + self.reply + self.icmp + self.fragment + self.prefix
-    }
-}
 
 /// Why the program cannot send frames out of an interface by itself. The director's sockets can.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -71,6 +49,8 @@ pub enum NoEgress {
 /// An interface the program is attached to.
 #[derive(Debug, Clone, Copy)]
 struct Attachment {
+    /// The interface's number.
+    index: u32,
     mode: Mode,
     /// Where its queues begin in `lvsd_xsk`.
     base: u32,
@@ -84,7 +64,7 @@ struct Attachment {
 pub struct Program {
     code: OwnedFd,
     sockets: MapHandle,
-    bases: MapHandle,
+    interfaces: Mutex<Interfaces>,
     counts: MapHandle,
     devices: MapHandle,
     flows: Flows,
@@ -154,18 +134,16 @@ impl Program {
             Ok(())
         })?;
         let map = |name| map(&object, name);
-        let claims =
-            ClaimMaps::new(map("lvsd_vip")?, map("lvsd_address")?, map("lvsd_prefix")?, map("lvsd_setting")?);
         let lasting = LASTING.iter().map(|&name| Ok((name, map(name)?)));
         Ok(Self {
             code: program(&object, NAME)?,
             lasting: lasting.collect::<Result<_, ProgramError>>()?,
             sockets: map("lvsd_xsk")?,
-            bases: map("lvsd_base")?,
+            interfaces: Mutex::new(Interfaces::of(&object)?),
             counts: map("lvsd_count")?,
             devices: map("lvsd_device")?,
             flows: Flows::of(&object, heritage.is_none().then_some(sizes))?,
-            claims: Mutex::new(claims),
+            claims: Mutex::new(ClaimMaps::of(&object)?),
             attachments: Mutex::new(BTreeMap::new()),
             inherited: heritage.map(|heritage| heritage.devices),
         })
@@ -208,9 +186,12 @@ impl Program {
             let interface = interface.to_owned();
             return Err(ProgramError::TooManyQueues { interface, most: INTERFACES, queues: QUEUES });
         };
-        update(&self.bases, &index.to_ne_bytes(), &base.to_ne_bytes())?;
+        let mac = sys::mac(interface)
+            .map_err(|source| ProgramError::Interface { interface: interface.to_owned(), source })?;
+        let number = index.unsigned_abs();
+        self.interfaces.lock().put(Interface { index: number, base, mac: Mac(mac) })?;
         let mode = attach::attach(self.code.as_fd(), NAME, interface, wish)?;
-        attachments.insert(interface.to_owned(), Attachment { mode, base });
+        attachments.insert(interface.to_owned(), Attachment { index: number, mode, base });
         if mode == Mode::Native {
             update(&self.devices, &(base / QUEUES).to_ne_bytes(), &index.to_ne_bytes())?;
         }
@@ -236,7 +217,7 @@ impl Program {
     /// # Errors
     /// [`ProgramError::NotAttached`], and what the kernel says when it is asked.
     pub fn egress(&self, interface: &str) -> Result<Result<Egress, NoEgress>, ProgramError> {
-        let Attachment { mode, base } = self.attachment(interface)?;
+        let Attachment { mode, base, .. } = self.attachment(interface)?;
         if mode == Mode::Generic {
             return Ok(Err(NoEgress::Generic));
         }
@@ -260,12 +241,28 @@ impl Program {
     /// # Errors
     /// [`ProgramError::Interface`] when the interface is gone.
     pub fn detach(&self, interface: &str) -> Result<(), ProgramError> {
-        if let Some(Attachment { base, .. }) = self.attachments.lock().remove(interface) {
+        let attachment = self.attachments.lock().remove(interface);
+        if let Some(Attachment { base, .. }) = attachment {
             // It may have none, in the general path.
             let _ = self.devices.delete(&(base / QUEUES).to_ne_bytes());
         }
-        attach::detach(self.code.as_fd(), NAME, interface)?;
-        Ok(())
+        let detached = attach::detach(self.code.as_fd(), NAME, interface);
+        // Not before: until then its packets are the director's.
+        if let Some(Attachment { index, .. }) = attachment {
+            self.interfaces.lock().remove(index)?;
+        }
+        detached.map(drop)
+    }
+
+    /// Makes `own` and `others` the addresses by which frames reach an interface: its own, and those of interfaces
+    /// that are stacked on it. Frames to others are left to the host. What is said before an
+    /// [`attach`](Self::attach) holds from then on, but for `own`, which is looked up then.
+    ///
+    /// # Errors
+    /// [`ProgramError::Interface`] when the interface is gone, [`ProgramError::Map`].
+    pub fn address(&self, interface: &str, own: Mac, others: &BTreeSet<Mac>) -> Result<(), ProgramError> {
+        let index = attach::index(interface)?.unsigned_abs();
+        self.interfaces.lock().address(index, own, others)
     }
 
     /// The interfaces the program was attached to here, and where it runs.
@@ -278,29 +275,7 @@ impl Program {
     /// # Errors
     /// [`ProgramError::Map`].
     pub fn counts(&self) -> Result<Counts, ProgramError> {
-        // In the order of `enum count`.
-        Ok(Counts {
-            passed: self.count(0)?,
-            service: self.count(1)?,
-            reply: self.count(2)?,
-            icmp: self.count(3)?,
-            fragment: self.count(4)?,
-            prefix: self.count(5)?,
-            no_socket: self.count(6)?,
-        })
-    }
-
-    fn count(&self, index: u32) -> Result<u64, ProgramError> {
-        let per_cpu = self
-            .counts
-            .lookup_percpu(&index.to_ne_bytes(), MapFlags::ANY)
-            .map_err(|source| ProgramError::map(&self.counts, source))?;
-        let values = per_cpu.unwrap_or_default();
-        Ok(values
-            .iter()
-            .filter_map(|value| value.first_chunk())
-            .map(|&value| u64::from_ne_bytes(value))
-            .sum())
+        Counts::read(&self.counts)
     }
 
     /// Where the program runs on `interface`.

@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use super::claims::address_key;
+use super::claim_maps::address_key;
 use super::record::Record;
 use crate::rewrite::{Encapsulation, Path, Tunnel};
 

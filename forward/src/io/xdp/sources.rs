@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
-use super::claims::address_key;
+use super::claim_maps::address_key;
 
 /// `SOURCES` of `flow.h`.
 pub(super) const SOURCES: u32 = 65536;

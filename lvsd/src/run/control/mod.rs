@@ -1,5 +1,6 @@
 //! The one writer: requests, the host's changes and time all pass through here, one after another.
 
+mod addressed;
 mod answer;
 mod declared;
 mod program;
@@ -9,6 +10,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use addressed::Addressed;
 use arc_swap::ArcSwap;
 use lvs_conntrack::Tick;
 use lvs_forward::PortId;
@@ -48,6 +50,8 @@ pub(in crate::run) struct Control {
     traffic: Option<Traffic>,
     served: Vec<String>,
     interfaces: Vec<InterfaceStatus>,
+    /// What the XDP program was told of their addresses.
+    addressed: Addressed,
     /// When the host's memory is looked at again.
     next_look: Tick,
     /// The checks of real servers, where there are any.
@@ -84,6 +88,7 @@ impl Control {
             traffic: None,
             served: config.interfaces.clone(),
             interfaces: Vec::new(),
+            addressed: Addressed::new(),
             next_look: Tick::ZERO,
             health: None,
             vrrp: None,
@@ -195,6 +200,9 @@ impl Control {
             u16::try_from(place).ok().map(PortId)
         };
         self.registry.set_fib(Fib::of_host(view, port));
+        if let Err(error) = self.address(view) {
+            tracing::error!(%error, "the XDP program does not follow the host's Ethernet addresses");
+        }
         if let Some(health) = &self.health {
             health.follow(view.addresses().iter().map(|address| address.address.addr()).collect());
         }

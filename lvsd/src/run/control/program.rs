@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ipnet::IpNet;
 use lvs_conntrack::Tick;
 use lvs_forward::io::xdp::{Egress, NoEgress, Prefix, Program, ProgramError};
-use lvs_netcfg::{Diversion, Diverted};
+use lvs_netcfg::{Diversion, Diverted, HostView};
 
 use super::Control;
 use crate::cache::Cache;
@@ -14,9 +14,14 @@ use crate::health::Traffic;
 
 impl Control {
     /// Takes the program that is to know what the director's packets are.
-    pub(in crate::run) fn direct(&mut self, program: Arc<Program>) -> Result<(), ProgramError> {
+    pub(in crate::run) fn direct(
+        &mut self,
+        program: Arc<Program>,
+        view: &HostView,
+    ) -> Result<(), ProgramError> {
         self.program = Some(program);
-        self.claim()
+        self.claim()?;
+        self.address(view)
     }
 
     /// Takes the diversion by which the director gets what its host sends as a masquerading server.
