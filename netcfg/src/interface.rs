@@ -88,7 +88,7 @@ impl Interface {
                 // A number in another network namespace.
                 LinkAttribute::LinkNetNsId(_) => is_here = false,
                 LinkAttribute::Controller(index) => {
-                    interface.master = Some(*index).filter(|&index| index != 0)
+                    interface.master = Some(*index).filter(|&index| index != 0);
                 }
                 LinkAttribute::LinkInfo(infos) => is_stacked = infos.iter().any(takes_from_below),
                 _ => {}

@@ -215,10 +215,10 @@ fn install(program: &Program, case: &Case, mtu: u16, egress: Egress, is_tcp: boo
     flows.set_path(PATH, way).unwrap();
     flows.set_epoch(EPOCH, 1234).unwrap();
     let key = key_of(case.is_v6, if is_tcp { Proto::TCP } else { Proto::UDP });
-    let rewrite = match case.flow {
-        FlowRewrite::Tunnel { .. } => FlowRewrite::Tunnel { gue_port: gue_source_port(&key) },
-        other => other,
-    };
+    let mut rewrite = case.flow;
+    if let FlowRewrite::Tunnel { gue_port } = &mut rewrite {
+        *gue_port = gue_source_port(&key);
+    }
     let flow =
         Flow { rewrite, port: 8080, epoch: EPOCH, server: SERVER, seen: 0, packets: 0, is_closed: false };
     assert_ne!(flows.insert(&key, &flow), Inserted::NoRoom);

@@ -56,25 +56,13 @@ impl<M: Deref<Target = [AtomicU64]>> Sources<M> {
     /// program that runs now has ended.
     pub(super) fn take(&self, address: IpAddr, grace: impl Fn()) -> Option<u16> {
         let books = &mut *self.books.lock();
-        let place = match books.places.get(&address) {
-            Some(&place) => place,
-            None => {
-                if books.free.is_empty() && books.fresh >= SOURCES && !books.left.is_empty() {
-                    grace();
-                    std::mem::swap(&mut books.free, &mut books.left);
-                }
-                let place = match books.free.pop() {
-                    Some(place) => place,
-                    None => {
-                        let place = u16::try_from(books.fresh).ok()?;
-                        books.fresh += 1;
-                        place
-                    }
-                };
-                self.put(place, address);
-                books.places.insert(address, place);
-                place
-            }
+        let place = if let Some(&place) = books.places.get(&address) {
+            place
+        } else {
+            let place = books.unused(grace)?;
+            self.put(place, address);
+            books.places.insert(address, place);
+            place
         };
         *books.uses.entry(place).or_default() += 1;
         Some(place)
@@ -115,6 +103,21 @@ impl<M: Deref<Target = [AtomicU64]>> Sources<M> {
     fn words(&self, place: u16) -> &[AtomicU64] {
         let first = usize::from(place) * WORDS;
         self.memory.get(first..first + WORDS).unwrap_or_default()
+    }
+}
+
+impl Books {
+    /// A place that no flow names and no program knows.
+    fn unused(&mut self, grace: impl Fn()) -> Option<u16> {
+        if self.free.is_empty() && self.fresh >= SOURCES && !self.left.is_empty() {
+            grace();
+            std::mem::swap(&mut self.free, &mut self.left);
+        }
+        self.free.pop().or_else(|| {
+            let place = u16::try_from(self.fresh).ok()?;
+            self.fresh += 1;
+            Some(place)
+        })
     }
 }
 
