@@ -94,7 +94,7 @@ struct flow {
 	/* A reply's new address, in lvsd_source. To a server it is the server's own. */
 	__u16 source;
 	__u8 rewrite;
-	/* No flow whose home is this slot lies further behind it. The slot's, not the flow's. */
+	/* In a home's first slot: no flow whose home this is lies further behind it. The slot's, not the flow's. */
 	__u8 reach;
 };
 
@@ -109,9 +109,14 @@ struct flow6 {
 	__u64 zero;
 };
 
-_Static_assert(sizeof(struct flow4) == 32 && sizeof(struct flow6) == 64, "a flow is in one cache line");
+/* A home of IPv4's flows: a cache line. That of a flow of IPv6 is its slot. */
+struct line4 {
+	struct flow4 slot[2];
+};
 
-/* A flow lies in its home slot or in one of so many behind that, less one. */
+_Static_assert(sizeof(struct line4) == 64 && sizeof(struct flow6) == 64, "a flow is in one cache line");
+
+/* A flow lies in the first slot of its home or in one of so many behind that, less one. */
 #define WINDOW 64
 
 #define TRANSMITS (1u << 31)
@@ -169,13 +174,13 @@ struct cache {
 	__u32 clock;
 	/* The version of these maps. */
 	__u32 version;
-	/* How many slots of each table may be homes: WINDOW less one than there are. */
-	__u32 slots4;
+	/* How many homes each table has; behind them lie WINDOW slots more. */
+	__u32 homes4;
 	/* What hashes begin with: nobody outside can say what collides. */
 	__u64 seed;
 	/* How many flows are to have room. */
 	__u32 flows4;
-	__u32 slots6;
+	__u32 homes6;
 	__u32 flows6;
 	__u32 zero;
 };
@@ -204,10 +209,10 @@ enum outcome {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, WINDOW);
+	__uint(max_entries, WINDOW / 2);
 	__uint(map_flags, BPF_F_MMAPABLE);
 	__type(key, __u32);
-	__type(value, struct flow4);
+	__type(value, struct line4);
 } lvsd_flow4 SEC(".maps");
 
 struct {

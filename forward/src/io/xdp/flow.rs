@@ -13,8 +13,8 @@ use super::record::{Reader, Record};
 use super::table::{Shape, Slot};
 
 /// `struct flow4` and `struct flow6`, in words.
-pub(super) const V4: Shape = Shape { key: 2, slot: 4 };
-pub(super) const V6: Shape = Shape { key: 5, slot: 8 };
+pub(super) const V4: Shape = Shape { key: 2, slot: 4, home: 2 };
+pub(super) const V6: Shape = Shape { key: 5, slot: 8, home: 1 };
 /// Octets of a word.
 pub(super) const WORD: usize = size_of::<u64>();
 /// `CLOSED` of `flow.h`.

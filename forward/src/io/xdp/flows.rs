@@ -91,7 +91,7 @@ impl Flows {
     /// True where the flows' maps have the shape that is known here.
     pub(super) fn fit(maps: &BTreeMap<String, MapHandle>) -> bool {
         let octets_of = |octets| u32::try_from(octets).unwrap_or(u32::MAX);
-        let octets = |shape: Shape| octets_of(shape.slot * WORD);
+        let octets = |shape: Shape| octets_of(shape.slot * WORD * shape.home as usize);
         let shapes = [
             ("lvsd_flow4", octets(V4)),
             ("lvsd_flow6", octets(V6)),
@@ -281,7 +281,8 @@ fn table(
     sizes: &Sizes,
     family: fn(Families) -> u32,
 ) -> Result<Table<Mapped>, ProgramError> {
-    let words = usize::try_from(family(sizes.slots())).unwrap_or(usize::MAX).saturating_mul(shape.slot);
+    let slots = usize::try_from(shape.slots(family(sizes.homes))).unwrap_or(usize::MAX);
+    let words = slots.saturating_mul(shape.slot);
     let mapped = Mapped::new(map.as_fd(), words).map_err(|source| ProgramError::map(map, source.into()))?;
     Ok(Table::new(mapped, shape, family(sizes.homes), sizes.seed, family(sizes.flows)))
 }

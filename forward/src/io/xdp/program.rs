@@ -126,8 +126,8 @@ impl Program {
             }
             for mut map in open.maps_mut() {
                 match map.name().to_string_lossy().as_ref() {
-                    "lvsd_flow4" => map.set_max_entries(sizes.slots().v4)?,
-                    "lvsd_flow6" => map.set_max_entries(sizes.slots().v6)?,
+                    "lvsd_flow4" => map.set_max_entries(sizes.values().v4)?,
+                    "lvsd_flow6" => map.set_max_entries(sizes.values().v6)?,
                     _ => {}
                 }
             }

@@ -2,8 +2,8 @@
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 
+use super::flow::{V4, V6};
 use super::record::Reader;
-use super::table::{slots_for, with_window};
 
 /// A number for each address family.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -38,7 +38,7 @@ impl Families {
 pub(super) struct Sizes {
     /// Flows there may be.
     pub(super) flows: Families,
-    /// Slots of each table that are homes.
+    /// Homes of each table.
     pub(super) homes: Families,
     pub(super) seed: u64,
 }
@@ -49,12 +49,13 @@ impl Sizes {
         let flows = flows.map(|flows| flows.max(1));
         // A number that nobody can guess: the standard library seeds its maps so.
         let seed = RandomState::new().build_hasher().finish();
-        Self { flows, homes: flows.map(slots_for), seed }
+        Self { flows, homes: Families { v4: V4.homes_for(flows.v4), v6: V6.homes_for(flows.v6) }, seed }
     }
 
-    /// Slots of each table.
-    pub(super) fn slots(self) -> Families {
-        self.homes.map(with_window)
+    /// Values of each table's map: as large as a home is.
+    pub(super) const fn values(self) -> Families {
+        let Families { v4, v6 } = self.homes;
+        Families { v4: V4.slots(v4) / V4.home, v6: V6.slots(v6) / V6.home }
     }
 
     /// As `struct cache` has them.

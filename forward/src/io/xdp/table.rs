@@ -6,7 +6,7 @@
 //!                                                                                 to look
 //! ```
 //!
-//! A flow lies in its home slot, which its key's hash names, or shortly behind it. The last word of the key is written
+//! A flow lies in its home, one slot or two that its key's hash names, or shortly behind its first. The last word of the key is written
 //! last and made [`DEAD`] first: who reads it sees a whole flow or none. A dead slot may still be looked at by a
 //! program that found it living, so it becomes free only after every program that ran at its end has ended (a grace
 //! period of the kernel's RCU). All that is in the table survives the writer's sudden end at any point.
@@ -40,6 +40,8 @@ pub(super) struct Shape {
     pub(super) key: usize,
     /// Words of all.
     pub(super) slot: usize,
+    /// Slots of a home.
+    pub(super) home: u32,
 }
 
 /// What became of a flow that was to go in.
@@ -58,7 +60,7 @@ pub enum Inserted {
 pub(super) struct Table<M> {
     memory: M,
     shape: Shape,
-    /// Slots that are homes; behind them lies one window more.
+    /// How many homes there are; behind them lies one window more.
     homes: u32,
     seed: u64,
     /// How many flows there may be.
@@ -83,15 +85,17 @@ const fn dead(state: u64) -> u64 {
     u64::from_ne_bytes(octets)
 }
 
-/// How many slots so many flows take: two thirds more, so that next to none is far from its home.
-pub(super) const fn slots_for(flows: u32) -> u32 {
-    flows.saturating_add(flows / 3 * 2 + 2)
-}
+impl Shape {
+    /// How many homes so many flows take: two thirds more slots than flows, so that next to none is far from its home.
+    pub(super) const fn homes_for(self, flows: u32) -> u32 {
+        flows.saturating_add(flows / 3 * 2 + 2).div_ceil(self.home)
+    }
 
-/// How many slots there are where so many are homes.
-pub(super) const fn with_window(homes: u32) -> u32 {
-    #[allow(clippy::cast_possible_truncation, reason = "a small constant")]
-    homes.saturating_add(WINDOW as u32 - 1)
+    /// How many slots there are with so many homes.
+    pub(super) const fn slots(self, homes: u32) -> u32 {
+        #[allow(clippy::cast_possible_truncation, reason = "a small constant")]
+        homes.saturating_mul(self.home).saturating_add(WINDOW as u32)
+    }
 }
 
 impl<M: Deref<Target = [AtomicU64]>> Table<M> {
@@ -204,7 +208,7 @@ impl<M: Deref<Target = [AtomicU64]>> Table<M> {
     }
 
     fn count(&self) -> usize {
-        usize::try_from(with_window(self.homes))
+        usize::try_from(self.shape.slots(self.homes))
             .unwrap_or(usize::MAX)
             .min(self.memory.len() / self.shape.slot)
     }
@@ -236,7 +240,7 @@ impl<M: Deref<Target = [AtomicU64]>> Table<M> {
         let last = self.shape.key - 1;
         let hash = slot[..last].iter().chain([&(slot[last] & KEY_PART)]).fold(self.seed, mix);
         let home = ((hash & u64::from(u32::MAX)) * u64::from(self.homes)) >> 32;
-        usize::try_from(home).unwrap_or(0)
+        usize::try_from(home * u64::from(self.shape.home)).unwrap_or(0)
     }
 
     fn find(&self, key: &Slot) -> Option<usize> {
@@ -317,12 +321,12 @@ mod tests {
 
     use super::*;
 
-    const V4: Shape = Shape { key: 2, slot: 4 };
-    const V6: Shape = Shape { key: 5, slot: 8 };
+    const V4: Shape = Shape { key: 2, slot: 4, home: 2 };
+    const V6: Shape = Shape { key: 5, slot: 8, home: 1 };
 
     fn table(shape: Shape, limit: u32) -> Table<Vec<AtomicU64>> {
-        let homes = slots_for(limit);
-        let words = usize::try_from(with_window(homes)).unwrap() * shape.slot;
+        let homes = shape.homes_for(limit);
+        let words = usize::try_from(shape.slots(homes)).unwrap() * shape.slot;
         Table::new((0..words).map(|_| AtomicU64::new(0)).collect(), shape, homes, 77, limit)
     }
 
