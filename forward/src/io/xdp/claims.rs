@@ -43,7 +43,7 @@ pub struct Claims {
 }
 
 impl Claims {
-    /// Endpoints that the program's maps hold, of all roles together: `max_entries` of `lvsd_xdp.bpf.c`.
+    /// Endpoints that the program's maps hold, of all roles together: `max_entries` of `claim.h`.
     pub const MOST_ENDPOINTS: usize = 131_072;
     /// Prefixes that they hold.
     pub const MOST_PREFIXES: usize = 16_384;

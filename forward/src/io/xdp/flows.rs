@@ -233,7 +233,7 @@ impl Flows {
         Ok(found)
     }
 
-    /// Writes the way at a place below [`PATHS`]; `None` for one that cannot be taken.
+    /// Writes the way at a place below [`PATHS`](super::PATHS); `None` for one that cannot be taken.
     ///
     /// # Errors
     /// [`ProgramError::Map`]

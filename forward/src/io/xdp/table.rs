@@ -231,7 +231,7 @@ impl<M: Deref<Target = [AtomicU64]>> Table<M> {
         slot
     }
 
-    /// `find4()` and its hash, of `flow.h`.
+    /// `find4()` and its hash, of `find.h`.
     fn home(&self, slot: &Slot) -> usize {
         let mix = |hash: u64, &word: &u64| {
             let hash = (hash ^ word).wrapping_mul(0xff51_afd7_ed55_8ccd);
