@@ -14,7 +14,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use lvs_conntrack::{FlowKey, Proto};
 
 use crate::checksum::{Sum, is_right};
-use crate::headers::{Headers, Transport, v6_addresses};
+use crate::headers::{Headers, Options, Transport, v6_addresses};
 use crate::packet::Packet;
 use crate::rewrite::{End, Path, Rewrite, Tunnel, address};
 use crate::wire::{array, ethernet, ipv4, ipv6, read_u16, tcp, udp};
@@ -192,14 +192,52 @@ impl Plain {
         address(packet, path);
     }
 
-    /// Wraps the packet in an outer one: a tunnel's headers are as long as the rest together, and here the long way is
-    /// as short. `None` where it does not fit; it is then as it was.
-    pub fn wrap(self, tunnel: Tunnel, packet: &mut Packet<'_>, path: &Path, ident: u16) -> Option<()> {
+    /// Wraps this flow's packet in an outer one, as [`Rewrite::Tunnel`] does. `None` where it does not fit; it is then as
+    /// it was.
+    #[inline]
+    pub fn wrap(
+        self,
+        flow: &FlowKey,
+        tunnel: Tunnel,
+        packet: &mut Packet<'_>,
+        path: &Path,
+        ident: u16,
+    ) -> Option<()> {
         if self.len > tunnel.inner_mtu(path.mtu)? {
             return None;
         }
-        let headers = Headers::parse(packet.bytes()).ok()?;
+        let headers = self.headers(flow, packet.bytes())?;
         Rewrite::Tunnel(tunnel).apply(packet, &headers, path, ident).ok().map(|_| ())
+    }
+
+    /// The same headers as [`Headers::parse`] reads.
+    #[inline]
+    fn headers(self, flow: &FlowKey, frame: &[u8]) -> Option<Headers> {
+        let FlowKey { proto, src, dst, .. } = *flow;
+        let (ttl, tos, dont_fragment, l4) = if self.is_ipv6() {
+            let header: &[u8; ipv6::HEADER] = array(frame, L3)?;
+            (header[ipv6::HOP_LIMIT], header[0] << 4 | header[1] >> 4, true, V6_L4)
+        } else {
+            let header: &[u8; ipv4::HEADER] = array(frame, L3)?;
+            let word = u16::from_be_bytes([header[ipv4::FRAGMENT], header[ipv4::FRAGMENT + 1]]);
+            (header[ipv4::TTL], header[ipv4::TOS], word & ipv4::DF != 0, V4_L4)
+        };
+        let (options, fragment, transport) = (Options::None, None, self.transport(flow));
+        let end = L3 + self.len();
+        Some(Headers {
+            src,
+            dst,
+            proto,
+            ttl,
+            tos,
+            dont_fragment,
+            options,
+            fragment,
+            transport,
+            l3: L3,
+            l4,
+            end,
+        })
     }
 }
 

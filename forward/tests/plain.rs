@@ -7,6 +7,7 @@ mod random;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use etherparse::PacketBuilder;
+use lvs_conntrack::FlowKey;
 use lvs_forward::{
     Checksums, Encapsulation, End, Fit, Headers, Nat, Packet, Path, Plain, PortId, Rewrite, Transport, Tunnel,
 };
@@ -101,11 +102,16 @@ fn after(frame: &[u8], work: impl FnOnce(&mut Packet<'_>) -> bool) -> (bool, Vec
 }
 
 /// The short way.
-fn forward(plain: Plain, rewrite: &Rewrite, packet: &mut Packet<'_>, path: &Path) -> Option<()> {
+fn forward(
+    (plain, flow): (Plain, FlowKey),
+    rewrite: &Rewrite,
+    packet: &mut Packet<'_>,
+    path: &Path,
+) -> Option<()> {
     match *rewrite {
         Rewrite::Nat(nat) => plain.translate(nat.end, nat.addr, nat.port, packet, path),
         Rewrite::Direct => plain.forward(packet, path),
-        Rewrite::Tunnel(tunnel) => plain.wrap(tunnel, packet, path, IDENT),
+        Rewrite::Tunnel(tunnel) => plain.wrap(&flow, tunnel, packet, path, IDENT),
     }
 }
 
@@ -136,7 +142,7 @@ fn a_plain_packet_is_read_and_rewritten_as_its_headers_say() {
             mtu: 40 + u16::try_from(random.below(1500)).unwrap(),
             checksums: Checksums::Computed,
         };
-        let short = after(&frame, |packet| forward(plain, &rewrite, packet, &path).is_some());
+        let short = after(&frame, |packet| forward((plain, flow), &rewrite, packet, &path).is_some());
         let long = after(&frame, |packet| {
             rewrite.apply(packet, &headers, &path, IDENT).is_ok_and(|fit| fit == Fit::Whole)
         });

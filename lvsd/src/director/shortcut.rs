@@ -51,7 +51,7 @@ impl Lane {
                 return None;
             }
             let port = match direction {
-                Direction::ToServer => self.pass_to_server(conn, snapshot, packet, plain),
+                Direction::ToServer => self.pass_to_server(conn, snapshot, packet, (plain, &flow)),
                 Direction::ToClient => self.pass_to_client(conn, snapshot, packet, plain),
             }?;
             // One that goes the long way after all takes its number there.
@@ -71,7 +71,7 @@ impl Lane {
         conn: &mut Connection,
         snapshot: &Snapshot,
         packet: &mut Packet<'_>,
-        plain: Plain,
+        (plain, flow): (Plain, &FlowKey),
     ) -> Option<PortId> {
         let destination = conn.binding().destination();
         let hop = snapshot.hop(destination.id())?;
@@ -82,7 +82,7 @@ impl Lane {
                 plain.translate(End::Destination, server.ip(), server.port(), packet, path)
             }
             Method::DirectRoute | Method::Bypass => plain.forward(packet, path),
-            Method::Tunnel => self.pass_through_tunnel(conn, snapshot, hop, path, packet, plain),
+            Method::Tunnel => self.pass_through_tunnel(conn, snapshot, (hop, path), packet, (plain, flow)),
         }?;
         let bytes = u64::try_from(plain.len()).unwrap_or(0);
         destination.stats().packet_in(self.number(), bytes);
@@ -91,19 +91,19 @@ impl Lane {
         Some(path.port)
     }
 
+    #[inline]
     fn pass_through_tunnel(
         &self,
         conn: &Connection,
         snapshot: &Snapshot,
-        hop: &Hop,
-        path: &Path,
+        (hop, path): (&Hop, &Path),
         packet: &mut Packet<'_>,
-        plain: Plain,
+        (plain, flow): (Plain, &FlowKey),
     ) -> Option<()> {
         let method = conn.binding().method();
         let rewrite = Passage::rewrite(snapshot, hop.source, hop.method, method, conn.server());
         let Ok(Rewrite::Tunnel(tunnel)) = rewrite else { return None };
-        plain.wrap(tunnel, packet, path, self.coming_ident())
+        plain.wrap(flow, tunnel, packet, path, self.coming_ident())
     }
 
     /// Rewrites and counts a server's packet; says where it leaves.
