@@ -105,7 +105,7 @@ impl<D: PacketIo> Worker<D> {
             device.poll(BURST, on_packet)?
         };
         self.settle(&decided, &burst);
-        self.director.hand_in();
+        self.director.hand_in(now);
         if self.director.has_waiting() {
             self.release(now);
         }

@@ -26,9 +26,7 @@ fn body(net: &Net, megabytes: usize) -> String {
 }
 
 fn fetch(net: &Net, url: &str) -> String {
-    // Slowly enough at first that most of it comes after the connection is in the cache.
-    let pipeline =
-        format!("curl -sSg --noproxy '*' --fail --limit-rate 16M --max-time 60 '{url}' | sha256sum");
+    let pipeline = format!("curl -sSg --noproxy '*' --fail --max-time 60 '{url}' | sha256sum");
     let fetched =
         net.run_within("client", &["bash", "-o", "pipefail", "-c", &pipeline], Duration::from_secs(70));
     assert_eq!(fetched.status, Some(0), "{url}: {}\n{}", fetched.err, net.account());
@@ -60,7 +58,7 @@ fn large_bodies(way: Way) {
         let socket = net.host("client").inside(|| UdpSocket::bind(any)).unwrap().unwrap();
         socket.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
         // Enough of them for the program to be seen at work whatever a body is cut into: behind direct routing only
-        // acknowledgements of it come by. The flow is known after a tenth of the time that they take.
+        // acknowledgements of it come by.
         for turn in 0..40 {
             let size = turn % 20 * 70;
             socket.send_to(&vec![7; size], service).unwrap();
@@ -68,12 +66,15 @@ fn large_bodies(way: Way) {
                 .recv(&mut [0; 2000])
                 .unwrap_or_else(|error| panic!("{service}, datagram {turn}: {error}\n{}", net.account()));
             assert_eq!(got, size + way.servers()[0].len() + 1);
-            std::thread::sleep(Duration::from_millis(30));
         }
     }
     let status = net.assert_balanced();
     let cache = status.cache.clone().unwrap();
     assert!(cache.forwarded > 50, "{status:?}");
+    // Of connections that last some milliseconds: they are in the cache as soon as they are established, not a turn of
+    // the control thread later.
+    let share = if way == NAT { 95 } else { 50 };
+    assert!(cache.forwarded * 100 > status.forwarded * share, "{status:?}");
     assert!(status.interfaces.iter().all(|interface| interface.not_cached.is_none()), "{status:?}");
     let (from_clients, to_clients) = counted(&net);
     assert_eq!(from_clients + to_clients, status.forwarded, "{}", net.account());

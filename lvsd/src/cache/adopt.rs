@@ -12,6 +12,7 @@ use lvs_forward::io::xdp::{Egress, Flow, FlowRewrite, FlowServer, IDENTITY};
 
 use super::epoch::Epochs;
 use super::follow::identity;
+use super::time::Clock;
 use super::{Cache, Server, State, told};
 use crate::destination::{Counted, Destination, Lease};
 use crate::director::{Binding, Connection, Method, Plane, seconds, template_key};
@@ -53,7 +54,7 @@ impl Cache {
                     }
                     continue;
                 }
-                (Some(server), _) => connection(&state, plane, server, key, flow, now),
+                (Some(server), _) => connection((epoch, self.clock()), plane, server, key, flow, now),
             };
             if conn.is_some_and(|conn| plane.table().insert(conn, now).is_ok()) {
                 count += 1;
@@ -145,7 +146,7 @@ fn template(
 
 /// The connection that the flow of its client's packets belongs to.
 fn connection(
-    state: &State,
+    (epoch, clock): (u8, Clock),
     plane: &Plane,
     (destination, service): &Adopted,
     key: &FlowKey,
@@ -161,7 +162,7 @@ fn connection(
     let is_nat = method == Method::Masquerade;
     let mut binding = Binding::new(Arc::clone(destination), method);
     // A decision that was void already is made anew with the next packet.
-    binding.set_stamp(u8::from(flow.epoch == state.epochs.current()));
+    binding.set_stamp(u8::from(flow.epoch == epoch));
     let server = (destination.rip(), flow.port).into();
     let template = template(plane, service, destination, key, now);
     let new = NewConn { key: *key, server, reply: is_nat, no_output: !is_nat, binding, template };
@@ -178,7 +179,7 @@ fn connection(
         }
         _ => return None,
     }
-    let seen = if flow.seen == 0 { now } else { state.clock.moment(flow.seen, now) };
+    let seen = if flow.seen == 0 { now } else { clock.moment(flow.seen, now) };
     conn.touch(seen);
     conn.hold(true);
     Some(conn)

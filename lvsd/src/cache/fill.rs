@@ -10,23 +10,36 @@ use crate::director::{Connection, Method, Plane, Role};
 use crate::resolve::NextHop;
 use crate::snapshot::Snapshot;
 
+/// Whether a few milliseconds may be waited for a place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Patience {
+    /// They may.
+    Some,
+    /// Packets wait meanwhile.
+    None,
+}
+
 impl Cache {
-    /// Does what the workers' notes ask for.
+    /// Does what a worker's notes ask for, on its own thread: an established connection is in the cache before its next
+    /// packets come, and none of them overtakes another that still goes the workers' way. What it would have to wait
+    /// for, another thread or a place, stays in `notes`.
+    pub(super) fn settle_at_once(&self, plane: &Plane, notes: &mut Vec<Note>, now: Tick) {
+        let Some(mut state) = self.state.try_lock() else { return };
+        let snapshot = plane.current().load();
+        notes.retain(|note| !self.carry_out(&mut state, plane, &snapshot, (note, now), Patience::None));
+    }
+
+    /// Does what the workers' notes ask for that they left, and makes room where flows went out.
     pub(crate) fn settle(&self, plane: &Plane, now: Tick) {
+        self.program.flows().tidy();
         let mut taken = Vec::new();
         for notes in &self.notes {
             taken.append(&mut notes.lock());
         }
-        if taken.is_empty() {
-            return;
-        }
         let mut state = self.state.lock();
         let snapshot = plane.snapshot();
-        for note in taken {
-            match note {
-                Note::Look(key) => self.look(&mut state, plane, &snapshot, &key, now),
-                Note::Gone(there, back) => self.forget(&there, back.as_ref()),
-            }
+        for note in &taken {
+            self.carry_out(&mut state, plane, &snapshot, (note, now), Patience::Some);
         }
         if state.was_full && self.program.flows().has_room() {
             // There is room again for those that were turned away.
@@ -35,37 +48,74 @@ impl Cache {
         }
     }
 
-    /// Decides about the connection that `key` belongs to.
-    fn look(&self, state: &mut State, plane: &Plane, snapshot: &Snapshot, key: &FlowKey, now: Tick) {
+    /// Does what a note asks for; false where that would have to wait, and there is no patience.
+    fn carry_out(
+        &self,
+        state: &mut State,
+        plane: &Plane,
+        snapshot: &Snapshot,
+        (note, now): (&Note, Tick),
+        patience: Patience,
+    ) -> bool {
+        match note {
+            Note::Look(key) => self.look(state, plane, snapshot, (key, now), patience),
+            Note::Gone(there, back) => {
+                self.forget(there, back.as_ref());
+                true
+            }
+        }
+    }
+
+    /// Decides about the connection that `key` belongs to; false where that would have to wait.
+    fn look(
+        &self,
+        state: &mut State,
+        plane: &Plane,
+        snapshot: &Snapshot,
+        (key, now): (&FlowKey, Tick),
+        patience: Patience,
+    ) -> bool {
+        let mut is_later = false;
+        let mut insert = |state: &mut State, key: &FlowKey, flow: &Flow| {
+            let inserted = self.insert(state, key, flow, patience);
+            is_later |= inserted == Inserted::Later;
+            matches!(inserted, Inserted::New | Inserted::Replaced)
+        };
         let back = plane.table().with(key, now, |conn, _| {
-            self.withdraw(state, conn, &snapshot.timeouts, now);
+            self.withdraw(conn, &snapshot.timeouts, now);
             let there = Self::there(state, snapshot, conn)?;
-            if !self.insert(state, conn.key(), &there) {
+            if !insert(state, conn.key(), &there) {
                 return None;
             }
             conn.hold(true);
             conn.reply_key().map(|back| (*conn.key(), back))
         });
-        let Some((there, back)) = back.flatten() else { return };
-        // Answers go to the newest of the connections they may belong to.
-        plane.table().with(&back, now, |conn, direction| {
-            if direction == Direction::ToClient
-                && *conn.key() == there
-                && let Some(flow) = self.back(state, snapshot, conn)
-            {
-                self.insert(state, &back, &flow);
-            }
-        });
+        if let Some((there, back)) = back.flatten() {
+            // Answers go to the newest of the connections they may belong to.
+            plane.table().with(&back, now, |conn, direction| {
+                if direction == Direction::ToClient
+                    && *conn.key() == there
+                    && let Some(flow) = self.back(state, snapshot, conn)
+                {
+                    insert(state, &back, &flow);
+                }
+            });
+        }
+        !is_later
     }
 
-    fn insert(&self, state: &mut State, key: &FlowKey, flow: &Flow) -> bool {
-        let inserted = self.program.flows().insert(key, flow);
+    fn insert(&self, state: &mut State, key: &FlowKey, flow: &Flow, patience: Patience) -> Inserted {
+        let flows = self.program.flows();
+        let inserted = match patience {
+            Patience::Some => flows.insert(key, flow),
+            Patience::None => flows.insert_at_once(key, flow),
+        };
         state.was_full |= inserted == Inserted::NoRoom;
-        inserted != Inserted::NoRoom
+        inserted
     }
 
     /// Takes a connection's flows out, with what was counted of them.
-    pub(super) fn withdraw(&self, state: &State, conn: &mut Connection, timeouts: &Timeouts, now: Tick) {
+    pub(super) fn withdraw(&self, conn: &mut Connection, timeouts: &Timeouts, now: Tick) {
         if !conn.is_held() {
             return;
         }
@@ -77,7 +127,7 @@ impl Cache {
         }
         if is_established(conn) {
             for flow in [there, back].into_iter().flatten().filter(|flow| flow.packets > 0) {
-                conn.hear(state.clock.moment(flow.seen, now), timeouts);
+                conn.hear(self.clock().moment(flow.seen, now), timeouts);
             }
         }
     }

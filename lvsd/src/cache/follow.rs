@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 use lvs_conntrack::Tick;
 use lvs_forward::io::xdp::{Egress, FlowRewrite, FlowServer, IDENTITY, SERVERS};
 use lvs_forward::{Encapsulation, Path, Tunnel};
 
-use super::time::Clock;
 use super::{Cache, Server, State, told};
 use crate::destination::{Destination, Stats};
 use crate::director::encapsulation;
@@ -37,15 +37,15 @@ impl Cache {
         let mut state = self.state.lock();
         state.epochs.end();
         state.egress.clear();
-        self.round.store(0, std::sync::atomic::Ordering::Relaxed);
+        self.round.store(0, Relaxed);
         told(self.program.flows().set_epoch(0, 0));
     }
 
     /// Has the program take `now` for the time, instead of the kernel's own clock: for a replay.
     pub fn set_time(&self, now: Tick) {
-        let mut state = self.state.lock();
+        let state = self.state.lock();
         let time = u32::try_from(now.as_millis()).unwrap_or(u32::MAX - 1) + 1;
-        state.clock = Clock::Told(time);
+        self.clock.store(time, Relaxed);
         told(self.program.flows().set_epoch(state.epochs.current(), time));
     }
 
@@ -87,7 +87,7 @@ impl Cache {
             self.program.flows().forget_epochs();
         }
         state.ways.clear();
-        told(self.program.flows().set_epoch(state.epochs.current(), state.clock.setting()));
+        told(self.program.flows().set_epoch(state.epochs.current(), self.clock.load(Relaxed)));
         self.next_round();
     }
 

@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! worker:  packet of an established connection -> stamped, noted ---.
-//!          packet that ends one ---------------> unstamped, noted --+--> control thread: settle()
-//!                                                                         | a flow for each direction
+//!          packet that ends one ---------------> unstamped, noted --+--> behind the burst, or by the control
+//!                                                                         | thread: a flow for each direction
 //! program: packet of a flow --> rewritten, out; counted                   v
 //!          any other ---------> worker                                 the program's maps
 //!                                                                         |
@@ -23,14 +23,15 @@ mod time;
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Weak};
 
-use lvs_conntrack::FlowKey;
+use lvs_conntrack::{FlowKey, Tick};
 use lvs_forward::io::xdp::{Egress, Families, FlowServer, Outcomes, Program, ProgramError, Tally};
 use parking_lot::Mutex;
 
 use crate::destination::{Destination, DestinationId, Stats};
+use crate::director::Plane;
 use crate::resolve::Ask;
 use crate::snapshot::Snapshot;
 use epoch::Epochs;
@@ -57,12 +58,14 @@ pub struct Cache {
     notes: Box<[Mutex<Vec<Note>>]>,
     /// Connections stamped with another number are to be noted; 0 while nothing is.
     round: AtomicU8,
+    /// What the program is told of the time; 0 for the kernel's own clock.
+    clock: AtomicU32,
     state: Mutex<State>,
 }
 
-/// What only the control thread touches.
+/// What changes with the services. Whoever holds its lock may look for connections, so nobody may ask for it who holds
+/// one.
 struct State {
-    clock: Clock,
     epochs: Epochs,
     /// The ways out, by port; `None` where the program cannot send by itself.
     egress: Vec<Option<Egress>>,
@@ -104,8 +107,8 @@ impl Cache {
             program,
             notes: (0..lanes.max(1)).map(|_| Mutex::default()).collect(),
             round: AtomicU8::new(0),
+            clock: AtomicU32::new(0),
             state: Mutex::new(State {
-                clock: Clock::Kernel,
                 epochs: Epochs::default(),
                 egress: Vec::new(),
                 servers: HashMap::new(),
@@ -122,8 +125,18 @@ impl Cache {
         self.round.load(Relaxed)
     }
 
-    /// Takes a worker's notes; what there is no room for stays in `notes`.
-    pub(crate) fn hand_in(&self, lane: usize, notes: &mut Vec<Note>) {
+    /// Where the program has its time from.
+    fn clock(&self) -> Clock {
+        Clock::of(self.clock.load(Relaxed))
+    }
+
+    /// Does what a worker's notes ask for, or takes them for the control thread; what there is no room for stays in
+    /// `notes`.
+    pub(crate) fn hand_in(&self, plane: &Plane, lane: usize, notes: &mut Vec<Note>, now: Tick) {
+        self.settle_at_once(plane, notes, now);
+        if notes.is_empty() {
+            return;
+        }
         let Some(waiting) = self.notes.get(lane) else { return };
         let mut waiting = waiting.lock();
         let room = WAITING.saturating_sub(waiting.len()).min(notes.len());

@@ -35,7 +35,7 @@ impl Cache {
 
     /// Tells every connection when the program saw its last packet. Flows of connections that are gone go, too.
     pub(crate) fn pull_times(&self, plane: &Plane, now: Tick) {
-        let clock = self.state.lock().clock;
+        let clock = self.clock();
         let snapshot = plane.snapshot();
         let mut orphans: Vec<FlowKey> = Vec::new();
         self.program.flows().for_each(|key, flow| {
@@ -57,7 +57,7 @@ impl Cache {
     /// Takes the flows out whose connections had no packet for `idle`; they know then how many there were before.
     pub(crate) fn retire(&self, plane: &Plane, now: Tick, idle: Duration) {
         self.pull_times(plane, now);
-        let state = self.state.lock();
+        let _state = self.state.lock();
         let timeouts = &plane.snapshot().timeouts;
         let mut retired = Vec::new();
         plane.table().for_each(now, |conn| {
@@ -67,7 +67,7 @@ impl Cache {
         });
         for key in retired {
             plane.table().with(&key, now, |conn, _| {
-                self.withdraw(&state, conn, timeouts, now);
+                self.withdraw(conn, timeouts, now);
                 conn.binding_mut().set_stamp(0);
             });
         }
@@ -75,7 +75,8 @@ impl Cache {
 
     /// Asks when packets of a connection that is to expire were seen.
     pub(crate) fn ask(&self, conn: &mut Connection, timeouts: &Timeouts, now: Tick) {
-        let clock = self.state.lock().clock;
+        // Not from what is behind the lock: who has that may wait for the connection.
+        let clock = self.clock();
         if !is_established(conn) {
             return;
         }

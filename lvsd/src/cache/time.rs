@@ -15,12 +15,9 @@ pub(super) enum Clock {
 }
 
 impl Clock {
-    /// What the program is told of the time.
-    pub(super) const fn setting(self) -> u32 {
-        match self {
-            Self::Kernel => 0,
-            Self::Told(time) => time,
-        }
+    /// The clock, by what the program is told of the time.
+    pub(super) const fn of(setting: u32) -> Self {
+        if setting == 0 { Self::Kernel } else { Self::Told(setting) }
     }
 
     /// The moment that the program calls `seen`, which is not long ago; now it is `now`.

@@ -81,8 +81,8 @@ impl Lane {
     }
 
     /// To be called after a burst.
-    pub(super) fn hand_in(&mut self, plane: &Plane) {
-        self.noted.hand_in(self.number, plane.cache());
+    pub(super) fn hand_in(&mut self, plane: &Plane, now: Tick) {
+        self.noted.hand_in(plane, self.number, now);
     }
 
     pub(super) const fn number(&self) -> usize {

@@ -126,8 +126,8 @@ impl Director {
     }
 
     /// Hands in what this worker noted for the flow cache; to be called after each burst.
-    pub fn hand_in(&mut self) {
-        self.lane.hand_in(&self.plane);
+    pub fn hand_in(&mut self, now: Tick) {
+        self.lane.hand_in(&self.plane, now);
     }
 
     /// True while packets wait: [`release`](Self::release) has something to do.

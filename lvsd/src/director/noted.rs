@@ -1,8 +1,9 @@
 //! What a worker notes for the flow cache: connections that are established, and those that are so no more.
 
-use lvs_conntrack::{Direction, FlowKey, State, TcpState};
+use lvs_conntrack::{Direction, FlowKey, State, TcpState, Tick};
 use lvs_forward::Transport;
 
+use super::plane::Plane;
 use super::state::Connection;
 use crate::cache::{Cache, NOTES, Note};
 
@@ -25,12 +26,12 @@ impl Noted {
         self.round = cache.map_or(0, Cache::round);
     }
 
-    pub(super) fn hand_in(&mut self, lane: usize, cache: Option<&Cache>) {
+    pub(super) fn hand_in(&mut self, plane: &Plane, lane: usize, now: Tick) {
         if self.notes.is_empty() {
             return;
         }
-        match cache {
-            Some(cache) => cache.hand_in(lane, &mut self.notes),
+        match plane.cache() {
+            Some(cache) => cache.hand_in(plane, lane, &mut self.notes, now),
             None => self.notes.clear(),
         }
     }

@@ -74,7 +74,7 @@ impl Stage {
         }
         // The snapshot before the last change must not keep what was removed.
         self.director.refresh();
-        self.director.hand_in();
+        self.director.hand_in(now);
         self.registry.plane().settle_cache(now);
         self.registry.plane().sweep(now, usize::MAX);
         self.registry.tick(now);

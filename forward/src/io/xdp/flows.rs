@@ -153,18 +153,35 @@ impl Flows {
         self.v6.amend(without_epoch);
     }
 
-    /// Takes a flow in, in place of what was known of it.
+    /// Takes a flow in, in place of what was known of it. It may wait some milliseconds for a place.
     pub fn insert(&self, key: &FlowKey, flow: &Flow) -> Inserted {
+        self.insert_within(key, flow, Some(&sys::grace_period))
+    }
+
+    /// The same, but without waiting.
+    pub fn insert_at_once(&self, key: &FlowKey, flow: &Flow) -> Inserted {
+        self.insert_within(key, flow, None)
+    }
+
+    /// Makes room where flows went out, some milliseconds after they did. To be called now and then.
+    pub fn tidy(&self) {
+        self.v4.tidy(&sys::grace_period);
+        self.v6.tidy(&sys::grace_period);
+    }
+
+    fn insert_within(&self, key: &FlowKey, flow: &Flow, grace: Option<&dyn Fn()>) -> Inserted {
         let source = match flow.rewrite {
-            FlowRewrite::Source { address, .. } => self.sources.take(address, sys::grace_period),
+            FlowRewrite::Source { address, .. } => self.sources.take(address, grace),
             FlowRewrite::Destination | FlowRewrite::Direct | FlowRewrite::Tunnel { .. } => Some(0),
         };
-        let Some(source) = source else { return Inserted::NoRoom };
+        let Some(source) = source else {
+            return if grace.is_some() { Inserted::NoRoom } else { Inserted::Later };
+        };
         let stored = Stored::of(flow, source);
-        let (inserted, old) = self.table(key).insert(&slot_of(key, Some(stored)), sys::grace_period);
+        let (inserted, old) = self.table(key).insert(&slot_of(key, Some(stored)), grace);
         let shape = shape_of(key);
         let old = old.and_then(|slot| Stored::read(&slot, shape).source());
-        let refused = stored.source().filter(|_| inserted == Inserted::NoRoom);
+        let refused = stored.source().filter(|_| matches!(inserted, Inserted::NoRoom | Inserted::Later));
         for place in [old, refused].into_iter().flatten() {
             self.sources.release(place);
         }

@@ -53,8 +53,8 @@ impl<M: Deref<Target = [AtomicU64]>> Sources<M> {
     }
 
     /// The place of an address that one more flow is to name; `None` where there is no room. `grace` returns when every
-    /// program that runs now has ended.
-    pub(super) fn take(&self, address: IpAddr, grace: impl Fn()) -> Option<u16> {
+    /// program that runs now has ended; nothing is waited for without it.
+    pub(super) fn take(&self, address: IpAddr, grace: Option<&dyn Fn()>) -> Option<u16> {
         let books = &mut *self.books.lock();
         let place = if let Some(&place) = books.places.get(&address) {
             place
@@ -108,8 +108,12 @@ impl<M: Deref<Target = [AtomicU64]>> Sources<M> {
 
 impl Books {
     /// A place that no flow names and no program knows.
-    fn unused(&mut self, grace: impl Fn()) -> Option<u16> {
-        if self.free.is_empty() && self.fresh >= SOURCES && !self.left.is_empty() {
+    fn unused(&mut self, grace: Option<&dyn Fn()>) -> Option<u16> {
+        if self.free.is_empty()
+            && self.fresh >= SOURCES
+            && !self.left.is_empty()
+            && let Some(grace) = grace
+        {
             grace();
             std::mem::swap(&mut self.free, &mut self.left);
         }
@@ -140,25 +144,25 @@ mod tests {
         let sources = Sources::new(memory(), []);
         let v6: IpAddr = "2001:db8::7".parse().unwrap();
         assert_eq!(
-            [address(7), v6, address(7)].map(|address| sources.take(address, || ())),
+            [address(7), v6, address(7)].map(|address| sources.take(address, Some(&|| ()))),
             [Some(0), Some(1), Some(0)]
         );
         assert_eq!((sources.get(0), sources.get(1)), (address(7), v6));
         sources.release(0);
-        assert_eq!(sources.take(address(8), || ()), Some(2), "one flow names it still");
-        assert_eq!(sources.take(address(7), || ()), Some(0));
+        assert_eq!(sources.take(address(8), Some(&|| ())), Some(2), "one flow names it still");
+        assert_eq!(sources.take(address(7), Some(&|| ())), Some(0));
         // Whoever comes later knows the same places, and those between them that nobody names.
         let Sources { memory, .. } = sources;
         let later = Sources::new(memory, [0, 0, 2]);
-        assert_eq!([7, 8].map(|number| later.take(address(number), || ())), [Some(0), Some(2)]);
-        assert_eq!([9, 10].map(|number| later.take(address(number), || ())), [Some(1), Some(3)]);
+        assert_eq!([7, 8].map(|number| later.take(address(number), Some(&|| ()))), [Some(0), Some(2)]);
+        assert_eq!([9, 10].map(|number| later.take(address(number), Some(&|| ()))), [Some(1), Some(3)]);
     }
 
     #[test]
     fn a_place_is_used_again_only_after_a_grace_period() {
         let sources = Sources::new(memory(), []);
         let periods = Cell::new(0);
-        let take = |number| sources.take(address(number), || periods.set(periods.get() + 1));
+        let take = |number| sources.take(address(number), Some(&|| periods.set(periods.get() + 1)));
         assert!((0..SOURCES).all(|number| take(number).map(u32::from) == Some(number)));
         assert_eq!((take(SOURCES), periods.get()), (None, 0));
         sources.release(77);

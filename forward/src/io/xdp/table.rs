@@ -53,6 +53,8 @@ pub enum Inserted {
     Replaced,
     /// There is no room.
     NoRoom,
+    /// There is room after a grace period, which was not to be waited for.
+    Later,
 }
 
 /// The table, in memory that holds a multiple of its slots' words.
@@ -121,20 +123,18 @@ impl<M: Deref<Target = [AtomicU64]>> Table<M> {
     }
 
     /// Takes a flow in, in place of what was known of it, which is returned. `grace` returns when every program that
-    /// runs now has ended.
-    pub(super) fn insert(&self, slot: &Slot, grace: impl Fn()) -> (Inserted, Option<Slot>) {
+    /// runs now has ended; nothing is waited for without it.
+    pub(super) fn insert(&self, slot: &Slot, grace: Option<&dyn Fn()>) -> (Inserted, Option<Slot>) {
         let books = &mut *self.books.lock();
         let found = self.find(slot);
         if found.is_none() && books.live >= self.limit {
             return (Inserted::NoRoom, None);
         }
         let home = self.home(slot);
-        if books.dead.len() > self.count() / 8 {
-            self.clear(books, &grace);
-        }
         let mut place = self.free_behind(home);
         if place.is_none() && books.dead.iter().any(|at| (home..home + WINDOW).contains(at)) {
-            self.clear(books, &grace);
+            let Some(grace) = grace else { return (Inserted::Later, None) };
+            self.clear(books, grace);
             place = self.free_behind(home);
         }
         if let Some(at) = place {
@@ -149,6 +149,20 @@ impl<M: Deref<Target = [AtomicU64]>> Table<M> {
             (Some(_), Some(_)) => Inserted::Replaced,
         };
         (inserted, old)
+    }
+
+    /// Makes the dead slots free, if they are many. Others may use the table while `grace` is waited for.
+    pub(super) fn tidy(&self, grace: &dyn Fn()) {
+        let dead = {
+            let books = &mut *self.books.lock();
+            if books.dead.len() <= self.count() / 16 {
+                return;
+            }
+            std::mem::take(&mut books.dead)
+        };
+        grace();
+        let _books = self.books.lock();
+        self.free(dead);
     }
 
     /// What is known of the flow with this slot's key.
@@ -306,9 +320,13 @@ impl<M: Deref<Target = [AtomicU64]>> Table<M> {
     }
 
     /// Makes the dead slots free.
-    fn clear(&self, books: &mut Books, grace: impl Fn()) {
+    fn clear(&self, books: &mut Books, grace: &dyn Fn()) {
         grace();
-        for at in books.dead.drain(..) {
+        self.free(std::mem::take(&mut books.dead));
+    }
+
+    fn free(&self, dead: Vec<usize>) {
+        for at in dead {
             self.word(at, self.shape.key - 1).store(0, Ordering::Release);
         }
     }
@@ -362,7 +380,7 @@ mod tests {
                             (false, true) => Inserted::New,
                             (false, false) => Inserted::NoRoom,
                         };
-                        assert_eq!(table.insert(&slot, || periods.set(periods.get() + 1)).0, right);
+                        assert_eq!(table.insert(&slot, Some(&|| periods.set(periods.get() + 1))).0, right);
                         if right != Inserted::NoRoom {
                             model.insert(number, value);
                         }
@@ -388,7 +406,7 @@ mod tests {
     fn a_slot_is_not_used_again_before_its_readers_have_ended() {
         let table = table(V4, 1);
         let periods = Cell::new(0);
-        let insert = |number| table.insert(&slot(V4, number, 0), || periods.set(periods.get() + 1)).0;
+        let insert = |number| table.insert(&slot(V4, number, 0), Some(&|| periods.set(periods.get() + 1))).0;
         assert_eq!(insert(1), Inserted::New);
         let first = table.find(&slot(V4, 1, 0)).unwrap();
         assert_eq!(insert(1), Inserted::Replaced);
@@ -397,20 +415,46 @@ mod tests {
     }
 
     #[test]
+    fn who_cannot_wait_is_told_so_and_finds_room_once_it_is_tidied() {
+        let shape = Shape { home: 1, ..V4 };
+        let table = table(shape, 1);
+        let mut number = 0;
+        // One flow at a time, until those that were removed fill what is behind their homes.
+        let refused = loop {
+            number += 1;
+            assert!(number < 1000, "nothing was ever full");
+            let inserted = table.insert(&slot(shape, number, 0), None).0;
+            if inserted != Inserted::New {
+                break inserted;
+            }
+            assert!(table.remove(&slot(shape, number, 0)).is_some());
+        };
+        assert_eq!((refused, table.len()), (Inserted::Later, 0));
+        let periods = Cell::new(0);
+        table.tidy(&|| {
+            periods.set(periods.get() + 1);
+            assert_eq!(table.len(), 0, "it can be used meanwhile");
+        });
+        assert_eq!(table.insert(&slot(shape, number, 0), None).0, Inserted::New);
+        table.tidy(&|| periods.set(periods.get() + 1));
+        assert_eq!(periods.get(), 1, "with nothing to tidy nothing is waited for");
+    }
+
+    #[test]
     fn as_many_have_room_as_were_asked_for() {
         let table = table(V4, 20_000);
         let turned_away = (0..20_000_u64)
-            .filter(|number| table.insert(&slot(V4, number << 13, 0), || ()).0 != Inserted::New)
+            .filter(|number| table.insert(&slot(V4, number << 13, 0), Some(&|| ())).0 != Inserted::New)
             .count();
         assert_eq!(turned_away, 0);
-        assert_eq!(table.insert(&slot(V4, 1, 0), || ()).0, Inserted::NoRoom);
+        assert_eq!(table.insert(&slot(V4, 1, 0), Some(&|| ())).0, Inserted::NoRoom);
     }
 
     #[test]
     fn what_was_far_away_is_not_looked_for_for_ever() {
         let table = table(V4, 2000);
         for number in 0..2000 {
-            table.insert(&slot(V4, number, 0), || ());
+            table.insert(&slot(V4, number, 0), Some(&|| ()));
         }
         let reach = || (0..table.count()).map(|home| table.reach(home)).max().unwrap();
         assert!(reach() > 3);
@@ -427,7 +471,7 @@ mod tests {
             let last = shape.key - 1;
             let mut decided = slot(shape, 1, 7);
             decided[last] |= u64::from_ne_bytes([0, 0, 0, 0, 0, 9, 0, 80]);
-            assert_eq!(table.insert(&decided, || ()).0, Inserted::New);
+            assert_eq!(table.insert(&decided, Some(&|| ())).0, Inserted::New);
             assert_eq!(table.get(&slot(shape, 1, 0)).unwrap()[..shape.slot], decided[..shape.slot]);
             table.amend(|_| 0);
             assert_eq!(table.get(&decided).unwrap()[last], slot(shape, 1, 0)[last]);

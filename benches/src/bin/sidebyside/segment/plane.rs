@@ -95,7 +95,7 @@ impl Forward for Inline {
             return Err(io::Error::other(format!("of a burst not all was sent: {burst:?}")));
         }
         let end = Instant::now();
-        director.hand_in();
+        director.hand_in(now);
         Ok((count, user + end.elapsed()))
     }
 }

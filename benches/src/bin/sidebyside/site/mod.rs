@@ -111,6 +111,12 @@ impl Site {
             "addr add 10.{net}.2.11/24 dev {far}\naddr add 10.{net}.2.12/24 dev {far}\n\
              route add 10.{net}.1.0/24 via 10.{net}.2.1\nroute add 10.{net}.4.0/24 via 10.{net}.2.1\n"
         ))?;
+        // A network card's queue holds back what its ring has no room for. A veth has none unless it is given one, and
+        // drops what of a burst does not fit into its ring of 256 frames.
+        for (host, interface) in [(&self.clients, near.as_str()), (&self.servers, &far)] {
+            let command = ["netns", "exec", host.name(), "tc", "qdisc", "add", "dev", interface];
+            namespace::run("ip", &[&command[..], &["root", "pfifo", "limit", "1000"]].concat(), "")?;
+        }
         // Frames that an XDP program redirects are taken by a veth only where its peer has this on.
         let ends = [(&self.clients, near.as_str()), (&self.servers, &far), (&host, "eth0"), (&host, "eth1")];
         for (host, interface) in ends {
