@@ -92,7 +92,7 @@ fn transfers_are_measured_beside_nft() {
 #[test]
 #[ignore = "needs root"]
 fn idleness_is_measured() {
-    assert_eq!(figures("idle").len(), 2);
+    assert_eq!(figures("idle").len(), 3);
 }
 
 #[test]

@@ -40,8 +40,11 @@ pub(crate) fn of(id: &str) -> &'static str {
         "transfer" | "transfer-cut" => {
             "nft passes on segments of up to 64 KiB, which veth never cuts, or which GRO has joined again where they \
              were cut before; a native XDP program has veth cut all of them, and sees one frame after another. On \
-             network cards frames come as they are on the wire, and only GRO makes a difference. Tried: GRO on \
-             at the servers' and clients' ends; segments cannot be kept whole without giving native XDP up."
+             network cards frames come as they are on the wire, and only GRO makes a difference. Tried: connections \
+             taken into the cache behind the burst that establishes them, where it took up to 100 ms and most of a \
+             megabyte went by the workers (twice the transfers, and 99 % of the packets go by the program); a queue at \
+             the clients' and servers' ends, so that veth's ring holds back what it would drop; GRO on at these ends. \
+             Segments cannot be kept whole without giving native XDP up."
         }
         "idle-cpu" => "the control thread wakes to look after timers. Tried: nothing yet.",
         "idle-first" => {
