@@ -107,7 +107,8 @@ fn spent(process: u32) -> Result<f64, Failure> {
     let mut nanoseconds: u64 = 0;
     for task in fs::read_dir(&tasks).map_err(failed())? {
         let path = task.map_err(failed())?.path().join("schedstat");
-        let text = fs::read_to_string(path).map_err(failed())?;
+        // A thread may end between the two looks, such as one that answered a command.
+        let Ok(text) = fs::read_to_string(path) else { continue };
         nanoseconds += text.split_whitespace().next().and_then(|word| word.parse().ok()).unwrap_or(0);
     }
     Ok(Duration::from_nanos(nanoseconds).as_secs_f64())
