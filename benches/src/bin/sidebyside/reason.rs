@@ -19,14 +19,14 @@ pub(crate) fn of(id: &str) -> &'static str {
              packet are done one after another; a fifth of it is taking and leaving the lock of a part of the table, \
              which belongs to all workers. With a million connections a packet waits for two lines of memory that are \
              in no cache, and for the pages' own tables. Tried: a short way for what is known, compiled for each family \
-             with all fields at places that are known beforehand (a third fewer steps, and none that waits for what \
+             with all fields at places that are known beforehand (a quarter fewer steps, and few that wait for what \
              was just written); a burst's connections fetched from memory at one time, which the locks in between \
              undo in part; large pages by the allocator's own setting, which brought a tenth to a quarter with a \
              million connections and is left to the environment (GLIBC_TUNABLES=glibc.malloc.hugetlb=1)."
         }
         "new" => {
-            "of a new flow's time two thirds are the kernel's: the packet's sending, the way to the socket, and AF_XDP's \
-             transmit, which nft does not have and which alone takes a third of what nft takes for all. The rest is \
+            "of a new flow's time most is the kernel's: the packet's sending, the way to the socket, and AF_XDP's \
+             transmit, which nft does not have and which alone takes a fifth of what nft takes for all. The rest is \
              choosing, two entries in the table and a timer, most of it waiting for memory that nobody has touched \
              before. Tried: one count less of each server's references, no look at who watches a server where nobody \
              does."
@@ -50,7 +50,7 @@ pub(crate) fn of(id: &str) -> &'static str {
         "idle-first" => {
             "the worker sleeps, and the first packet wakens it before the server is wakened: one sleeper more than with \
              nft, on processors that were halted. Tried: looking at the rings for longer behind a silence, so that the \
-             answer finds the worker awake: there and back it is a third of what it was."
+             answer finds the worker awake: there and back it is about half of what it was."
         }
         "memory" => {
             "a connection is kept in user space with its timer and both its keys, and each of its two directions in the \
